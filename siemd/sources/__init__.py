@@ -1,0 +1,10 @@
+"""Where events come from. A new source is one file here and one line in SOURCES."""
+
+from __future__ import annotations
+
+from siemd.sources.base import Outlet, Source
+from siemd.sources.metrics import Metrics
+
+SOURCES: dict[str, type[Source]] = {source.name: source for source in (Metrics,)}
+
+__all__ = ["SOURCES", "Outlet", "Source"]

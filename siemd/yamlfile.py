@@ -1,0 +1,127 @@
+"""YAML with positions and limits: every value knows its line and column, and hostile files end early.
+
+Used for siemd.yaml and for rules. Aliases are followed, but counted: a "billion laughs" file is refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from siemd.errors import FileError
+
+MAX_FILE_BYTES = 2 << 20
+MAX_NODES = 200_000
+MAX_DEPTH = 64
+
+_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Key = str | int
+
+
+class Document:
+    """One YAML document: `data` (dicts, lists, scalars) and where each of its values stands."""
+
+    def __init__(self, path: str, data: Any, node: yaml.Node) -> None:
+        self.path = path
+        self.data = data
+        self._node = node
+
+    def position(self, keys: tuple[Key, ...] = (), *, of_key: bool = False) -> tuple[int, int]:
+        """(line, column), from 1, of the value at `keys` (of its key with of_key), or of its nearest known parent."""
+        node = self._node
+        mark = node.start_mark
+        for key in keys:
+            found = _child(node, key)
+            if found is None:
+                break
+            key_node, node = found
+            mark = (key_node if of_key and key_node is not None else node).start_mark
+        return mark.line + 1, mark.column + 1
+
+    def error(self, keys: tuple[Key, ...], message: str, hint: str = "", *, of_key: bool = False) -> FileError:
+        """A FileError at the value (or key) at `keys`; to be raised by the caller."""
+        line, column = self.position(keys, of_key=of_key)
+        return FileError(self.path, line, column, message, hint)
+
+
+def read_text(path: Path) -> str:
+    """A file's text; raises FileError when it can't be read, is too large or isn't UTF-8."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise FileError(path, 0, 0, f"larger than {MAX_FILE_BYTES >> 20} MiB", "is this a YAML file?")
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise FileError(
+            path, 0, 0, f"cannot be read: {error.strerror or error}", "check the path and its rights"
+        ) from None
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise FileError(path, line, 1, "not UTF-8 text", "save the file as UTF-8") from None
+
+
+def load_documents(path: Path | str, text: str | None = None) -> list[Document]:
+    """Every document of a YAML file (or of `text`, named `path` in errors); empty ones are left out.
+
+    Raises FileError for what is not YAML, a duplicate key, or a file beyond the limits.
+    """
+    if text is None:
+        text = read_text(Path(path))
+    loader = _Loader(text)
+    documents: list[Document] = []
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            _check(node, str(path))
+            data = loader.construct_document(node)
+            if data is not None:
+                documents.append(Document(str(path), data, node))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise FileError(path, line, column, f"not valid YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise FileError(path, 1, 1, f"not valid YAML: {' '.join(str(error).split())[:200]}") from None
+    except RecursionError:
+        raise FileError(path, 1, 1, "nested too deeply") from None
+    finally:
+        loader.dispose()
+    return documents
+
+
+def _check(root: yaml.Node, path: str) -> None:
+    """Refuse duplicate keys, depth and size, counting every visit of an aliased node."""
+    stack: list[tuple[yaml.Node, int]] = [(root, 1)]
+    visited = 0
+    while stack:
+        node, depth = stack.pop()
+        visited += 1
+        if visited > MAX_NODES or depth > MAX_DEPTH:
+            what = f"more than {MAX_NODES} values" if visited > MAX_NODES else f"nested more than {MAX_DEPTH} deep"
+            raise FileError(path, node.start_mark.line + 1, node.start_mark.column + 1, what)
+        if isinstance(node, yaml.SequenceNode):
+            stack.extend((child, depth + 1) for child in node.value)
+        elif isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in seen and key.value != "<<":
+                        mark = key.start_mark
+                        raise FileError(
+                            path, mark.line + 1, mark.column + 1, f"the key {key.value!r} stands here twice"
+                        )
+                    seen.add(key.value)
+                stack.append((value, depth + 1))
+
+
+def _child(node: yaml.Node, key: Key) -> tuple[yaml.Node | None, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value in node.value:
+            if isinstance(key_node, yaml.ScalarNode) and key_node.value == str(key):
+                return key_node, value
+    elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and 0 <= key < len(node.value):
+        return None, node.value[key]
+    return None
