@@ -53,7 +53,7 @@ class Packet(msgspec.Struct, gc=False):
 
 
 class Frame(msgspec.Struct, gc=False):
-    """A frame as captured: time_us, the captured bytes, its length on the wire, and its pcap link type (1: Ethernet)."""
+    """A frame as captured: time_us, the captured bytes, length on the wire, and its pcap link type (1: Ethernet)."""
 
     time_us: int
     data: bytes
