@@ -1,0 +1,1 @@
+"""The sensor's observers: one file for each kind of fact."""
