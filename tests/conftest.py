@@ -1,0 +1,77 @@
+"""What every test may use: the corpus, the rights to build networks, and an honest account of what was skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="also run the tests marked soak, which take long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("soak") and not config.getoption("--soak"):
+            item.add_marker(pytest.mark.skip(reason="a soak test; run it with --soak"))
+        if item.get_closest_marker("root") and not is_root():
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count what was skipped and why, so that a green run can't hide a test that never ran."""
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[text.removeprefix("Skipped: ")] += 1
+    if reasons:
+        terminalreporter.section(f"{sum(reasons.values())} tests were skipped")
+        for reason, count in reasons.most_common():
+            terminalreporter.line(f"{count:5}  {reason}")
+
+
+def is_root() -> bool:
+    """Whether this process may do everything (never on Windows)."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def need(*binaries: str) -> None:
+    """Skip the test, naming them, when programs it needs are missing."""
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    missing = [binary for binary in binaries if not shutil.which(binary, path=path)]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)} (./dev test as root installs what the tests need)")
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder of real input with known answers, which does not come with the project."""
+    folder = Path(os.environ.get("SIEMD_CORPUS") or REPOSITORY.parent / "shared" / "corpus")
+    if not folder.is_dir():
+        pytest.skip("no corpus: it lies neither in SIEMD_CORPUS nor in ../shared/corpus")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def root() -> None:
+    """Skip without root."""
+    if not is_root():
+        pytest.skip("needs root")
+
+
+@pytest.fixture(scope="session")
+def netns(root: None) -> None:
+    """Skip when network namespaces can't be made here."""
+    need("ip", "ping")
+    name = f"siemd-probe-{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"network namespaces can't be made here: {made.stderr.strip()}")
+    subprocess.run(["ip", "netns", "del", name], check=True)
