@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.needs import is_root, need
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -35,19 +35,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section(f"{sum(reasons.values())} tests were skipped")
         for reason, count in reasons.most_common():
             terminalreporter.line(f"{count:5}  {reason}")
-
-
-def is_root() -> bool:
-    """Whether this process may do everything (never on Windows)."""
-    return hasattr(os, "geteuid") and os.geteuid() == 0
-
-
-def need(*binaries: str) -> None:
-    """Skip the test, naming them, when programs it needs are missing."""
-    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
-    missing = [binary for binary in binaries if not shutil.which(binary, path=path)]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)} (./dev test as root installs what the tests need)")
 
 
 @pytest.fixture(scope="session")
