@@ -6,6 +6,7 @@ All times are integers: UTC microseconds since 1970, clamped where they enter (`
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -162,3 +163,28 @@ def event_json(event: Event) -> dict[str, Any]:
     """An event as a JSON-ready dict, for evidence and exports."""
     result: dict[str, Any] = msgspec.to_builtins(event)
     return result
+
+
+def iso_time(time_us: int) -> str:
+    """A time for people and JSON: 2026-11-22T21:25:29.000123Z."""
+    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{time_us % 1_000_000:06d}Z"
+
+
+def alert_json(alert: Alert) -> dict[str, Any]:
+    """An incident as `siemd replay`, alerts.jsonl and the log show it (without the evidence)."""
+    return {
+        "rule": alert.rule,
+        "rule_id": alert.rule_id,
+        "title": alert.title,
+        "level": alert.level,
+        "first_seen": iso_time(alert.first_seen_us),
+        "last_seen": iso_time(alert.last_seen_us),
+        "count": alert.count,
+        "group": alert.group,
+        "tags": alert.tags,
+        "reason": alert.reason,
+        "status": alert.status,
+        "incident_id": alert.incident_id,
+        "revision": alert.revision,
+        "host": alert.host,
+    }

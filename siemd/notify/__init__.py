@@ -1,1 +1,1 @@
-"""notify."""
+"""How people are told of alerts: one file a way."""

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from siemd.events import UsageSample, now_us
-from siemd.sources.base import Outlet
+from siemd.outlet import Outlet
 from siemd.units import Seconds
 
 

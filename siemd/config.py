@@ -1,0 +1,266 @@
+"""siemd.yaml to typed configuration: every key documented at its default, every mistake with file, line and column."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from siemd.detection import DetectionConfig
+from siemd.errors import FileError, UserError
+from siemd.sources import SOURCES
+from siemd.storage import StorageConfig
+from siemd.units import Bytes, Seconds
+from siemd.yamlfile import Document, load_documents
+
+SourcesConfig = msgspec.defstruct(
+    "SourcesConfig",
+    [(name, source.Config, msgspec.field(default_factory=source.Config)) for name, source in SOURCES.items()],
+    kw_only=True,
+    forbid_unknown_fields=True,
+    namespace={"__doc__": "Where events come from."},
+)
+
+
+class LogConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """siemd's own log (JSON lines; pretty on a terminal) and alerts.jsonl."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least important lines to write.")
+    ] = "info"
+    file: Annotated[str, Meta(description="The log file; auto: siemd.log in data_dir.")] = "auto"
+    alerts_file: Annotated[
+        str, Meta(description="One JSON line for each state of an alert; auto: alerts.jsonl in data_dir.")
+    ] = "auto"
+    max_bytes: Annotated[Bytes, Meta(description="A file that reaches this size is rotated.")] = msgspec.field(
+        name="max_size", default=Bytes(32 << 20)
+    )
+    keep_files: Annotated[int, Meta(description="How many rotated files are kept.", ge=0, le=1000)] = 5
+
+
+class PipelineConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The channels between the stages."""
+
+    queue_events: Annotated[
+        int, Meta(description="Events that each channel holds before it slows its sources.", ge=16, le=10_000_000)
+    ] = 50_000
+    shutdown_grace_s: Annotated[
+        Seconds, Meta(description="How long a stop may take to store what was accepted, before it is forced.")
+    ] = msgspec.field(name="shutdown_grace", default=Seconds(30))
+
+
+class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The whole of siemd.yaml."""
+
+    host: Annotated[str, Meta(description="This host's name in every event; auto: its host name.")] = "auto"
+    data_dir: Annotated[
+        str,
+        Meta(
+            description="Where the store, the spool and the logs are. auto: $STATE_DIRECTORY (set by systemd), else "
+            "/var/lib/siemd for root, else ~/.local/state/siemd; on Windows %ProgramData%\\siemd."
+        ),
+    ] = "auto"
+    sources: SourcesConfig = msgspec.field(default_factory=SourcesConfig)  # type: ignore[valid-type]
+    detection: DetectionConfig = msgspec.field(default_factory=DetectionConfig)
+    storage: StorageConfig = msgspec.field(default_factory=StorageConfig)
+    pipeline: PipelineConfig = msgspec.field(default_factory=PipelineConfig)
+    log: LogConfig = msgspec.field(default_factory=LogConfig)
+
+    def host_name(self) -> str:
+        """The name that events carry."""
+        return socket.gethostname() if self.host == "auto" else self.host
+
+    def data_path(self) -> Path:
+        """The data directory as an absolute path; not made here."""
+        if self.data_dir != "auto":
+            return Path(self.data_dir).expanduser().absolute()
+        if state := os.environ.get("STATE_DIRECTORY"):
+            return Path(state.split(":")[0])
+        if sys.platform == "win32":
+            return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "siemd"
+        if os.geteuid() == 0:
+            return Path("/var/lib/siemd")
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "siemd"
+
+    def log_path(self) -> Path:
+        """siemd's own log."""
+        return self.data_path() / "siemd.log" if self.log.file == "auto" else Path(self.log.file).absolute()
+
+    def alerts_path(self) -> Path:
+        """The alerts as JSON lines."""
+        given = self.log.alerts_file
+        return self.data_path() / "alerts.jsonl" if given == "auto" else Path(given).absolute()
+
+
+def default_path() -> Path:
+    """Where siemd.yaml is looked for without --config."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "siemd" / "siemd.yaml"
+    return Path("/etc/siemd/siemd.yaml")
+
+
+def load_config(path: Path | None) -> Config:
+    """The configuration in `path`, or in the default place if a file is there, or all defaults.
+
+    Relative paths of rules are taken from the file's folder. Raises FileError for every mistake.
+    """
+    if path is None:
+        path = default_path()
+        if not path.exists():
+            return Config()
+    documents = load_documents(path)
+    if not documents:
+        return Config()
+    if len(documents) > 1:
+        raise documents[1].error((), "a second YAML document", "siemd.yaml is one document: remove the `---`")
+    return parse_config(documents[0])
+
+
+def parse_config(document: Document) -> Config:
+    """The configuration that a document states; raises FileError at the first mistake."""
+    if not isinstance(document.data, dict):
+        raise document.error((), "expected keys such as `sources:` and `storage:`", "see config/siemd.yaml")
+    data = _expand(document, document.data, ())
+    info = cast("msgspec.inspect.StructType", msgspec.inspect.type_info(Config))
+    _refuse_unknown(document, data, info, ())
+    try:
+        config = msgspec.convert(data, Config, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        message, keys = _split_path(str(error))
+        raise document.error(keys, f"{'.'.join(map(str, keys))}: {message}") from None
+    config.detection.rules = [_beside(document.path, folder) for folder in config.detection.rules]
+    return config
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of siemd.yaml, for editors."""
+    schema = msgspec.json.schema(Config, schema_hook=_schema)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "siemd.yaml", **schema}
+
+
+def default_yaml() -> str:
+    """siemd.yaml with every key at its default and what it means; config/siemd.yaml is exactly this text."""
+    lines = [
+        "# siemd.yaml: every key, at its default. Keep only what you change; unknown keys are refused.",
+        "# Durations: 500ms, 10s, 5m, 2h, 30d. Sizes: 64KiB, 32MiB, 1GiB. ${NAME} is replaced from the environment.",
+        "# `siemd check` tells whether this file and the rules are right; `siemd config schema` helps editors.",
+    ]
+    _document_struct(cast("msgspec.inspect.StructType", msgspec.inspect.type_info(Config)), Config(), lines, 0)
+    return "\n".join(lines) + "\n"
+
+
+def _decode(kind: type[Any], value: object) -> Any:
+    if kind in (Seconds, Bytes):
+        return kind.parse(value)
+    raise NotImplementedError(kind)
+
+
+def _schema(kind: type[Any]) -> dict[str, Any]:
+    example = "10s" if kind is Seconds else "32MiB"
+    return {"type": ["string", "number"], "examples": [example]}
+
+
+def _expand(document: Document, value: Any, keys: tuple[str | int, ...]) -> Any:
+    """Replace ${NAME} in every string from the environment."""
+    if isinstance(value, dict):
+        return {key: _expand(document, item, (*keys, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(document, item, (*keys, index)) for index, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in os.environ:
+            hint = f"set it before siemd starts, for example `export {name}=…`"
+            raise document.error(keys, f"the environment has no {name}", hint)
+        return os.environ[name]
+
+    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", replace, value)
+
+
+def _refuse_unknown(document: Document, data: Any, kind: Any, keys: tuple[str | int, ...]) -> None:
+    """Refuse keys that no struct knows, naming the nearest one that exists."""
+    while isinstance(kind, msgspec.inspect.Metadata):
+        kind = kind.type
+    if not isinstance(kind, msgspec.inspect.StructType) or not isinstance(data, dict):
+        return
+    fields = {field.encode_name: field.type for field in kind.fields}
+    for key, value in data.items():
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, 1, 0.5)
+            hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(fields)}"
+            where = ".".join(map(str, keys)) or "siemd.yaml"
+            raise document.error((*keys, key), f"unknown key `{key}` in {where}", hint, of_key=True)
+        _refuse_unknown(document, value, fields[key], (*keys, key))
+
+
+def _split_path(message: str) -> tuple[str, tuple[str | int, ...]]:
+    """msgspec's `… - at `$.a.b[0]`` as a sentence and keys."""
+    text, _, path = message.partition(" - at `$")
+    keys: list[str | int] = []
+    for name, index in re.findall(r"\.([^.\[`]+)|\[(\d+)\]", path):
+        keys.append(name or int(index))
+    return text[:1].lower() + text[1:], tuple(keys)
+
+
+def _beside(config_path: str, folder: str) -> str:
+    return folder if folder == "builtin" else str((Path(config_path).parent / Path(folder).expanduser()).absolute())
+
+
+def _document_struct(info: msgspec.inspect.StructType, defaults: Any, lines: list[str], depth: int) -> None:
+    """Append a struct's keys to `lines`, each under its description."""
+    pad = "  " * depth
+    for field in info.fields:
+        kind, description = field.type, ""
+        while isinstance(kind, msgspec.inspect.Metadata):
+            description = (kind.extra_json_schema or {}).get("description", description)
+            kind = kind.type
+        value = getattr(defaults, field.name)
+        nested = isinstance(kind, msgspec.inspect.StructType)
+        if nested and not description:
+            description = (kind.cls.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+        if depth == 0:
+            lines.append("")
+        lines.extend(f"{pad}# {line}" for line in _wrap(" ".join(description.split()), 110 - len(pad)))
+        if nested:
+            lines.append(f"{pad}{field.encode_name}:")
+            _document_struct(kind, value, lines, depth + 1)
+        else:
+            lines.append(f"{pad}{field.encode_name}: {_scalar(value)}")
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width, break_long_words=False)
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, Seconds | Bytes):
+        return str(value)
+    text = yaml.safe_dump(msgspec.to_builtins(value), default_flow_style=True, width=10_000, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def require_data_dir(config: Config) -> Path:
+    """Make the data directory, readable by its owner alone; raises UserError when that can't be done."""
+    path = config.data_path()
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o750)
+    except OSError as error:
+        raise UserError(
+            f"the data directory {path} cannot be made: {error.strerror}", "set data_dir in siemd.yaml"
+        ) from None
+    return path
+
+
+__all__ = ["Config", "FileError", "default_path", "default_yaml", "json_schema", "load_config", "require_data_dir"]

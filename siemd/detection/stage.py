@@ -1,0 +1,100 @@
+"""The detector as a stage of the pipeline: off the event loop, alerts before the events that raised them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from siemd.channel import Channel
+from siemd.detection.detector import Detector
+from siemd.detection.ruleset import Ruleset
+from siemd.events import Alert, Batch, Event, now_us
+from siemd.health import ComponentHealth
+from siemd.outlet import Outlet
+
+MAX_EVENTS_A_STEP = 1024
+IDLE_STEP_S = 1.0
+
+
+class DetectionStage:
+    """Passes every batch on and adds the alerts it raised as batches of the source "detection".
+
+    announce: called in the loop with new states of incidents, before they are stored, so that a person hears of them
+    even when the store is down.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        incoming: Channel,
+        outlet: Outlet,
+        announce: Callable[[Sequence[Alert]], None],
+        health: ComponentHealth,
+    ) -> None:
+        self._detector = detector
+        self._incoming = incoming
+        self._outlet = outlet
+        self._announce = announce
+        self._health = health
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="detection")
+        self._reload: Ruleset | None = None
+
+    def reload(self, ruleset: Ruleset) -> None:
+        """Use other rules from the next batch on; windows of rules that stay are kept."""
+        self._reload = ruleset
+
+    async def run(self) -> None:
+        """Work until the incoming channel ends; closing the outgoing one is the caller's."""
+        self._health.set("ok", f"{len(self._detector.ruleset.rules)} rules")
+        try:
+            while (batches := await self._next_batches()) is not None:
+                if self._reload is not None:
+                    ruleset, self._reload = self._reload, None
+                    self._detector.reload(ruleset)
+                    self._health.set("ok", f"{len(ruleset.rules)} rules")
+                alerts = await self._detect(batches)
+                if alerts:
+                    self._announce(alerts)
+                    await self._outlet.send(alerts)
+                for batch in batches:
+                    self._health.sent += len(batch.events)
+                    await self._outlet.channel.put(batch)
+        finally:
+            self._executor.shutdown(wait=False)
+
+    async def _next_batches(self) -> list[Batch] | None:
+        """All that is ready, up to a bound; an empty list now and then when nothing comes; None at the end."""
+        try:
+            async with asyncio.timeout(IDLE_STEP_S):
+                first = await self._incoming.get()
+        except TimeoutError:
+            return []
+        if first is None:
+            return None
+        batches, events = [first], len(first.events)
+        while events < MAX_EVENTS_A_STEP and (batch := self._incoming.get_ready()) is not None:
+            batches.append(batch)
+            events += len(batch.events)
+        return batches
+
+    async def _detect(self, batches: list[Batch]) -> list[Alert]:
+        events = [event for batch in batches for event in batch.events]
+        self._health.received += len(events)
+        loop = asyncio.get_running_loop()
+        try:
+            alerts = await loop.run_in_executor(self._executor, self._step, events)
+        except Exception as error:
+            # A bug in detection must not stop storing; it is counted, logged with its traceback, and seen in health.
+            self._health.error("degraded", f"a batch was not checked: {type(error).__name__}: {error}")
+            structlog.get_logger("siemd.detection").exception("detection.bug", events=len(events))
+            return []
+        self._health.extra.update(self._detector.counters())
+        return alerts
+
+    def _step(self, events: list[Event]) -> list[Alert]:
+        if events:
+            return self._detector.process(events)
+        return self._detector.advance(now_us())
