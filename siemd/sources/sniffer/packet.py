@@ -18,8 +18,11 @@ class Packet(msgspec.Struct, gc=False):
     time_us: capture time (may run backwards). length: bytes on the wire. vlan: innermost 802.1Q id, 0 without a tag.
     protocol: IP protocol number, or ARP. ttl: IPv4 TTL or IPv6 hop limit.
     source_port, destination_port: for TCP, UDP, SCTP. icmp_type, icmp_code: for ICMP and ICMPv6; `ident` is then the
-    echo identifier. flags, seq, ack, window, header_length (bytes), options: for TCP; `arp_operation` for ARP, whose
-    source_ip/source_mac are the sender's claim and destination_ip the target's (ethernet_source: who sent the frame).
+    echo identifier and `seq` the echo's number; icmp_type is -1 if the header is cut. flags, seq, ack, window,
+    header_length (bytes), options: for TCP; header_length is 0 (and flags are not known) if the header is cut, as in
+    most quoted packets. `arp_operation` for ARP, whose
+    source_ip/source_mac are the sender's claim and destination_ip the target's (ethernet_source, destination_mac: the
+    frame's own).
     payload: captured bytes behind the layer 4 header; payload_length: their true length on the wire.
     quoted: the packet that an ICMP error quotes. fragment: True for any part of a fragmented datagram but the first.
     """

@@ -1,0 +1,105 @@
+"""Frames to packets: from any link type through VLAN, IP and its extension headers to the ports, flags and payload."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from siemd.sources.sniffer import links, network, transport
+from siemd.sources.sniffer.layer import Duplicate, Malformed, Truncated, Unknown
+from siemd.sources.sniffer.packet import ICMP, ICMPV6, SCTP, TCP, UDP, Frame, Packet
+
+if TYPE_CHECKING:
+    from siemd.sources.sniffer.layer import Layer
+
+# A new protocol is a function (see layer.Layer) and a line in one of these tables.
+LINK_TYPES: dict[int, Layer] = {  # https://www.tcpdump.org/linktypes.html
+    0: links.loopback,
+    1: links.ethernet,
+    12: network.ip,
+    14: network.ip,
+    101: network.ip,
+    108: links.loopback,
+    113: links.linux_cooked,
+    228: network.ip,
+    229: network.ip,
+    276: links.linux_cooked_2,
+}
+ETHERTYPES: dict[int, Layer] = {
+    0x0800: network.ipv4,
+    0x0806: network.arp,
+    0x8100: links.vlan,
+    0x86DD: network.ipv6,
+    0x88A8: links.vlan,
+    0x9100: links.vlan,
+    0x9200: links.vlan,
+}
+PROTOCOLS: dict[int, Layer] = {
+    ICMP: transport.icmp,
+    TCP: transport.tcp,
+    UDP: transport.udp,
+    ICMPV6: transport.icmpv6,
+    SCTP: transport.sctp,
+}
+
+_UNDECODED = -1  # the `protocol` of a packet until its network layer is known
+
+
+class Decoder:
+    """Turns frames into packets and counts what is wrong with them; no bytes make it raise.
+
+    A frame whose network layer can't be read gives no packet. One whose transport header is cut or contradicts itself
+    gives a packet with what was readable: ports if they were there; `header_length` 0 (and so no flags) for TCP,
+    `icmp_type` -1 for ICMP.
+    malformed, truncated, unknown, duplicates: frames. A payload cut by the snap length is not `truncated`.
+    fragments: frames that are part of a fragmented datagram, the first part included.
+    """
+
+    def __init__(self, *, quotes: bool = True) -> None:
+        """quotes: whether to decode the packets that ICMP errors quote (those never quote further ones)."""
+        self.malformed = 0
+        self.truncated = 0
+        self.unknown = 0
+        self.duplicates = 0
+        self.fragments = 0
+        self.ethertypes = ETHERTYPES
+        self.protocols = PROTOCOLS
+        self._quoted = Decoder(quotes=False) if quotes else None
+
+    def decode(self, frames: Sequence[Frame]) -> list[Packet]:
+        """The packets of the frames, in their order."""
+        packets: list[Packet] = []
+        link_types = LINK_TYPES
+        for frame in frames:
+            data = frame.data
+            length = frame.length
+            layer = link_types.get(frame.link_type)
+            if layer is None:
+                self.unknown += 1
+                continue
+            packet = Packet(frame.time_us, length, _UNDECODED, b"", b"")
+            self._fill(layer, packet, data, 0, max(length, len(data)))
+            if packet.protocol != _UNDECODED:
+                packets.append(packet)
+        return packets
+
+    def quoted(self, packet: Packet, data: bytes, offset: int, end: int) -> Packet | None:
+        """The packet that an ICMP error quotes at `offset`; None if it can't be read or is itself within a quote."""
+        if self._quoted is None:
+            return None
+        quoted = Packet(packet.time_us, end - offset, _UNDECODED, b"", b"")
+        self._quoted._fill(network.ip, quoted, data, offset, end)
+        return quoted if quoted.protocol != _UNDECODED else None
+
+    def _fill(self, layer: Layer, packet: Packet, data: bytes, offset: int, end: int) -> None:
+        try:
+            layer(self, packet, data, offset, end)
+        except (Truncated, struct.error, IndexError):
+            self.truncated += 1
+        except Malformed:
+            self.malformed += 1
+        except Unknown:
+            self.unknown += 1
+        except Duplicate:
+            self.duplicates += 1

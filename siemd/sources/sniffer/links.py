@@ -1,0 +1,114 @@
+"""Link layers: Ethernet with VLAN tags, Linux cooked capture and BSD loopback, down to the ethertype."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from siemd.sources.sniffer import network
+from siemd.sources.sniffer.layer import Duplicate, Malformed, Unknown
+from siemd.sources.sniffer.packet import Packet
+
+if TYPE_CHECKING:
+    from siemd.sources.sniffer.decode import Decoder
+
+MAX_VLAN_TAGS = 8
+
+_VLAN_ETHERTYPES = frozenset((0x8100, 0x88A8, 0x9100, 0x9200))
+_SNAP = b"\xaa\xaa\x03\x00\x00\x00"  # LLC's header for "an ethertype follows" (RFC 1042)
+_MIN_ETHERTYPE = 0x0600  # below, the field is the length of an IEEE 802.3 frame
+_OUTGOING, _ARPHRD_LOOPBACK = 4, 772
+# AF_INET and AF_INET6 of those who write loopback captures: Linux 10, Windows 23, OpenBSD 24, FreeBSD 28, macOS 30
+_FAMILIES = frozenset((2, 10, 23, 24, 28, 30))
+
+_read_ethernet = Struct(">6s6sH").unpack_from
+_read_tag = Struct(">HH").unpack_from
+_read_ethertype = Struct(">H").unpack_from
+_read_cooked = Struct(">HHH8sH").unpack_from
+_read_cooked_2 = Struct(">HxxxxxxHBB8s").unpack_from
+_read_family = Struct(">I").unpack_from
+
+
+def ethernet(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> None:
+    """Ethernet II, or IEEE 802.3 with LLC/SNAP."""
+    packet.destination_mac, source, ethertype = _read_ethernet(data, offset)
+    packet.source_mac = packet.ethernet_source = source
+    offset += 14
+    if ethertype < _MIN_ETHERTYPE:
+        end = min(end, offset + ethertype)
+        ethertype, offset = _snap(data, offset)
+    layer = decoder.ethertypes.get(ethertype)
+    if layer is None:
+        raise Unknown
+    layer(decoder, packet, data, offset, end)
+
+
+def vlan(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> None:
+    """802.1Q and 802.1ad tags, any number up to a limit; the innermost id is the packet's."""
+    for _ in range(MAX_VLAN_TAGS):
+        tag, ethertype = _read_tag(data, offset)
+        offset += 4
+        if ethertype not in _VLAN_ETHERTYPES:
+            break
+    else:
+        raise Malformed
+    packet.vlan = tag & 0x0FFF
+    if ethertype < _MIN_ETHERTYPE:
+        end = min(end, offset + ethertype)
+        ethertype, offset = _snap(data, offset)
+    layer = decoder.ethertypes.get(ethertype)
+    if layer is None:
+        raise Unknown
+    layer(decoder, packet, data, offset, end)
+
+
+def linux_cooked(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> None:
+    """LINKTYPE_LINUX_SLL: what `any` of libpcap writes. Its only address is the sender's."""
+    kind, hardware, address_length, address, ethertype = _read_cooked(data, offset)
+    _cooked(decoder, packet, data, offset + 16, end, kind, hardware, address[:address_length], ethertype)
+
+
+def linux_cooked_2(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> None:
+    """LINKTYPE_LINUX_SLL2: the same with the interface index."""
+    ethertype, hardware, kind, address_length, address = _read_cooked_2(data, offset)
+    _cooked(decoder, packet, data, offset + 20, end, kind, hardware, address[:address_length], ethertype)
+
+
+def _cooked(
+    decoder: Decoder,
+    packet: Packet,
+    data: bytes,
+    offset: int,
+    end: int,
+    kind: int,
+    hardware: int,
+    address: bytes,
+    ethertype: int,
+) -> None:
+    if kind == _OUTGOING and hardware == _ARPHRD_LOOPBACK:
+        raise Duplicate  # the loopback interface shows every packet twice: leaving and arriving
+    if len(address) == 6:
+        packet.source_mac = packet.ethernet_source = address
+    if ethertype == 4:  # Linux's ETH_P_802_2: an LLC header follows
+        ethertype, offset = _snap(data, offset)
+    layer = decoder.ethertypes.get(ethertype)
+    if layer is None:
+        raise Unknown
+    layer(decoder, packet, data, offset, end)
+
+
+def loopback(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> None:
+    """BSD loopback (NULL: the family in the byte order of whoever captured; LOOP: in network order)."""
+    (family,) = _read_family(data, offset)
+    if family & 0xFFFF == 0:
+        family = int.from_bytes(family.to_bytes(4, "little"), "big")
+    if family not in _FAMILIES:
+        raise Unknown
+    network.ip(decoder, packet, data, offset + 4, end)
+
+
+def _snap(data: bytes, offset: int) -> tuple[int, int]:
+    """(ethertype, offset behind it) of an LLC/SNAP header."""
+    if data[offset : offset + 6] != _SNAP:
+        raise Unknown  # spanning tree and other LLC protocols
+    return _read_ethertype(data, offset + 6)[0], offset + 8
