@@ -1,1 +1,1 @@
-"""service."""
+"""Running under a service manager."""
