@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from support.needs import is_root, need
 
 REPOSITORY = Path(__file__).resolve().parent.parent
