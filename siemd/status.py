@@ -1,0 +1,119 @@
+"""What siemd is doing, for `siemd status` and the service manager: a small file, status changes in the log, watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from siemd import __version__
+from siemd.channel import Channel
+from siemd.config import Config
+from siemd.events import now_us
+from siemd.health import Health
+from siemd.lock import running_pid
+from siemd.service.systemd import Notifier
+
+FILE_NAME = "status.json"
+STEP_S = 0.5
+WRITE_EVERY_STEPS = 4
+
+
+class StatusReporter:
+    """Writes the status file every two seconds and logs each change of a component's status."""
+
+    def __init__(
+        self, config: Config, data_dir: Path, health: Health, channels: Sequence[Channel], notifier: Notifier
+    ) -> None:
+        self._config = config
+        self._path = data_dir / FILE_NAME
+        self._health = health
+        self._channels = channels
+        self._notifier = notifier
+        self._started_us = now_us()
+        self._said: dict[str, tuple[str, str]] = {}
+
+    async def run(self) -> None:
+        """Report until cancelled; the watchdog is fed from here, so it barks when the event loop hangs."""
+        log = structlog.get_logger("siemd.status")
+        step = 0
+        while True:
+            self._say_changes(log)
+            self._notifier.watchdog()
+            if step % WRITE_EVERY_STEPS == 0:
+                await self.write(running=True)
+            step += 1
+            await asyncio.sleep(STEP_S)
+
+    async def write(self, *, running: bool) -> None:
+        """Replace the status file; a failure is counted and does no harm."""
+        data = msgspec.json.format(msgspec.json.encode(self._snapshot(running=running)), indent=1)
+        try:
+            await asyncio.to_thread(_replace, self._path, data)
+        except OSError as error:
+            self._health.component("status").error("degraded", f"cannot write {self._path}: {error.strerror}")
+        else:
+            self._health.component("status").set("ok", str(self._path))
+
+    def _snapshot(self, *, running: bool) -> dict[str, Any]:
+        return {
+            "running": running,
+            "pid": os.getpid(),
+            "version": __version__,
+            "host": self._config.host_name(),
+            "started_us": self._started_us,
+            "written_us": now_us(),
+            "paths": {
+                "data_dir": str(self._path.parent),
+                "log": str(self._config.log_path()),
+                "alerts": str(self._config.alerts_path()),
+            },
+            "components": self._health.snapshot(),
+            "channels": [
+                {
+                    "name": channel.name,
+                    "events": channel.events,
+                    "capacity_events": channel.capacity_events,
+                    "received_events": channel.received_events,
+                    "refused_events": channel.refused_events,
+                }
+                for channel in self._channels
+            ],
+        }
+
+    def _say_changes(self, log: Any) -> None:
+        for component in self._health.components():
+            now = (component.status, component.detail if component.status in ("degraded", "failed") else "")
+            if self._said.get(component.name) != now:
+                self._said[component.name] = now
+                level = {"degraded": 30, "failed": 40}.get(component.status, 20)
+                log.log(
+                    level,
+                    "component.status",
+                    component=component.name,
+                    status=component.status,
+                    detail=component.detail,
+                )
+
+
+def read_status(data_dir: Path) -> dict[str, Any] | None:
+    """The last status of the siemd on data_dir with `running` as it is now; None if none ever ran there."""
+    try:
+        status = msgspec.json.decode((data_dir / FILE_NAME).read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return None
+    if not isinstance(status, dict):
+        return None
+    status["running"] = running_pid(data_dir) is not None
+    return status
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)

@@ -1,0 +1,28 @@
+"""Keeps a component running: a bug in it is logged and counted, and it is started again, ever more patiently."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from siemd.health import ComponentHealth
+
+FIRST_DELAY_S = 1.0
+MAX_DELAY_S = 60.0
+
+
+async def supervise(run: Callable[[], Awaitable[None]], health: ComponentHealth) -> None:
+    """Await `run()` until it returns or is cancelled; when it raises, wait and start it again."""
+    delay_s = FIRST_DELAY_S
+    while True:
+        try:
+            await run()
+            return
+        except Exception as error:
+            # Expected failures are mended inside components, so this is a bug: its traceback belongs into the log.
+            health.error("failed", f"{type(error).__name__}: {error}; next try in {delay_s:g} s")
+            structlog.get_logger("siemd").exception("component.bug", component=health.name, retry_s=delay_s)
+        await asyncio.sleep(delay_s)
+        delay_s = min(delay_s * 2, MAX_DELAY_S)
