@@ -127,6 +127,8 @@ class Batch(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     epoch names one run of the source, so that (host, source, epoch, seq) names an event for ever.
     dropped: how many events of this source were lost since its batch before (their seq numbers are missing).
+    last_seq: the highest number given when the batch was made, those of dropped events included, so that the store can
+    tell a batch that it has seen even when it carries no event (0: the highest of its events).
     checkpoint: the source's bookmark after these events; the store saves it in the same transaction.
     """
 
@@ -135,6 +137,7 @@ class Batch(msgspec.Struct, kw_only=True, omit_defaults=True):
     epoch: int
     events: list[Event]
     dropped: int = 0
+    last_seq: int = 0
     checkpoint: bytes | None = None
 
 
@@ -167,7 +170,9 @@ def event_json(event: Event) -> dict[str, Any]:
 
 def iso_time(time_us: int) -> str:
     """A time for people and JSON: 2026-11-22T21:25:29.000123Z."""
-    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{time_us % 1_000_000:06d}Z"
+    return (
+        datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{time_us % 1_000_000:06d}Z"
+    )
 
 
 def alert_json(alert: Alert) -> dict[str, Any]:
