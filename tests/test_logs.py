@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from siemd import logs
 
 
-@pytest.fixture()
+@pytest.fixture
 def log_file(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "siemd.log"
     logs.setup("info", path, max_bytes=20_000, keep_files=2, terminal=False)
