@@ -1,4 +1,4 @@
-"""What siemd is doing, for `siemd status` and the service manager: a small file, status changes in the log, watchdog."""
+"""What siemd is doing, for `siemd status` and the service manager: a file, lines in the log, the watchdog."""
 
 from __future__ import annotations
 
