@@ -84,6 +84,7 @@ class Outlet:
             epoch=self.epoch,
             events=list(events),
             dropped=self._dropped,
+            last_seq=self._seq,
             checkpoint=checkpoint,
         )
 
