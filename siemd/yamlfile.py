@@ -45,6 +45,19 @@ class Document:
         line, column = self.position(keys, of_key=of_key)
         return FileError(self.path, line, column, message, hint)
 
+    def error_inside(self, keys: tuple[Key, ...], offset: int, message: str, hint: str = "") -> FileError:
+        """A FileError `offset` characters into the text at `keys`; at its start when the text spans lines."""
+        node = self._node
+        for key in keys:
+            found = _child(node, key)
+            if found is None:
+                return self.error(keys, message, hint)
+            node = found[1]
+        line, column = self.position(keys)
+        if node.start_mark.line == node.end_mark.line:
+            column += offset + (1 if getattr(node, "style", None) in ("'", '"') else 0)
+        return FileError(self.path, line, column, message, hint)
+
 
 def read_text(path: Path) -> str:
     """A file's text; raises FileError when it can't be read, is too large or isn't UTF-8."""
@@ -70,9 +83,11 @@ def load_documents(path: Path | str, text: str | None = None) -> list[Document]:
     """
     if text is None:
         text = read_text(Path(path))
-    loader = _Loader(text)
     documents: list[Document] = []
+    loader: Any = None
     try:
+        _check_depth(text, str(path))
+        loader = _Loader(text)
         while loader.check_node():
             node = loader.get_node()
             _check(node, str(path))
@@ -88,8 +103,25 @@ def load_documents(path: Path | str, text: str | None = None) -> list[Document]:
     except RecursionError:
         raise FileError(path, 1, 1, "nested too deeply") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return documents
+
+
+def _check_depth(text: str, path: str) -> None:
+    """Refuse deep nesting while it is still a flat stream of events: composing it recurses in C and would crash."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _too_deep(path, event.start_mark)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _too_deep(path: str, mark: Any) -> FileError:
+    return FileError(path, mark.line + 1, mark.column + 1, f"nested more than {MAX_DEPTH} deep")
 
 
 def _check(root: yaml.Node, path: str) -> None:
@@ -99,9 +131,11 @@ def _check(root: yaml.Node, path: str) -> None:
     while stack:
         node, depth = stack.pop()
         visited += 1
-        if visited > MAX_NODES or depth > MAX_DEPTH:
-            what = f"more than {MAX_NODES} values" if visited > MAX_NODES else f"nested more than {MAX_DEPTH} deep"
-            raise FileError(path, node.start_mark.line + 1, node.start_mark.column + 1, what)
+        mark = node.start_mark
+        if depth > MAX_DEPTH:  # aliases can nest deeper than the text
+            raise _too_deep(path, mark)
+        if visited > MAX_NODES:
+            raise FileError(path, mark.line + 1, mark.column + 1, f"more than {MAX_NODES} values")
         if isinstance(node, yaml.SequenceNode):
             stack.extend((child, depth + 1) for child in node.value)
         elif isinstance(node, yaml.MappingNode):
