@@ -1,0 +1,39 @@
+"""Removes what is older than its table keeps, at the start and then every hour."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from siemd.events import now_us
+from siemd.health import ComponentHealth
+from siemd.storage.store import RetentionConfig, Store, StoreError
+
+EVERY_S = 3600.0
+AGAIN_S = 60.0  # after a failure
+
+
+class Retention:
+    """The hourly work of a store; its health counters are `removed_rows` and `retention_runs`."""
+
+    def __init__(self, store: Store, config: RetentionConfig, health: ComponentHealth) -> None:
+        self._store = store
+        self._retention_s = config.seconds()
+        self._health = health
+
+    async def run(self) -> None:
+        """Work until cancelled; a store that is away is tried again in a minute."""
+        log = structlog.get_logger("siemd.retention")
+        while True:
+            try:
+                removed = await self._store.keep(self._retention_s, now_us())
+            except StoreError as error:
+                log.warning("retention.failed", reason=str(error))
+                await asyncio.sleep(AGAIN_S)
+                continue
+            self._health.add("retention_runs")
+            if removed:
+                self._health.add("removed_rows", removed)
+                log.info("retention.removed", rows=removed)
+            await asyncio.sleep(EVERY_S)

@@ -1,0 +1,373 @@
+"""The seed tables as the code sees them: their columns, limits, and how an event becomes a row that any store takes.
+
+Hostile values never make a write fail: text is cut at the column's limit, NUL becomes U+2400 (a symbol that people can
+see and search for), lone surrogates become U+FFFD, numbers are brought into the column's range, `fields` beyond
+FIELDS_MAX_BYTES are shortened. Each such change is counted.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from siemd.events import Alert, Event, LogEvent, NetworkEvent, UsageSample, clamp_time_us
+
+MESSAGE_MAX = 32_768  # characters
+FIELDS_MAX_BYTES = 256 << 10  # of JSON; a row stays below 4 MiB even when every byte of it is escaped twice
+DEPTH_MAX = 20  # MariaDB refuses JSON nested more than 32 deep
+INT64_MAX = (1 << 63) - 1
+
+Kind = Literal["time", "text", "int", "real", "json"]
+Row = tuple[Any, ...]
+
+
+class Column(NamedTuple):
+    """limit: characters of text, bytes of JSON, the largest int."""
+
+    name: str
+    kind: Kind
+    limit: int = 0
+
+
+class Table(NamedTuple):
+    """A table without its `id`; the first five columns are time, host, source, epoch, seq, in that order."""
+
+    name: str
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names."""
+        return tuple(column.name for column in self.columns)
+
+
+def _text(name: str, limit: int) -> Column:
+    return Column(name, "text", limit)
+
+
+def _int(name: str, limit: int = INT64_MAX) -> Column:
+    return Column(name, "int", limit)
+
+
+def _json(name: str, limit: int = FIELDS_MAX_BYTES) -> Column:
+    return Column(name, "json", limit)
+
+
+_UINT32 = (1 << 32) - 1
+_ORIGIN = (_text("host", 255), _text("source", 64), _int("epoch"), _int("seq"))
+_LOG_COLUMNS = (
+    Column("event_time", "time"),
+    *_ORIGIN,
+    _int("event_id"),
+    _text("level", 32),
+    _int("record_id"),
+    _text("platform", 16),
+    _text("channel", 255),
+    _text("provider", 255),
+    _text("computer", 255),
+    _text("user_name", 255),
+    _text("source_ip", 64),
+    _text("message", MESSAGE_MAX),
+    _json("fields"),
+)
+LOG_TABLES = ("security_logs", "system_logs", "application_logs", "channel_logs")
+ALERTS = Table(
+    "alerts",
+    (
+        Column("time", "time"),
+        *_ORIGIN,
+        _text("incident_id", 191),
+        _int("revision"),
+        Column("first_seen", "time"),
+        Column("last_seen", "time"),
+        _text("status", 16),
+        _text("level", 16),
+        _text("rule", 191),
+        _text("rule_id", 64),
+        _text("title", 255),
+        _int("count"),
+        _text("reason", MESSAGE_MAX),
+        _json("group_values", 16 << 10),
+        _json("tags", 16 << 10),
+        _json("evidence"),
+    ),
+)
+TABLES: dict[str, Table] = {
+    "logs": Table(
+        "logs",
+        (
+            Column("time", "time"),
+            *_ORIGIN,
+            _text("event_type", 64),
+            _text("source_ip", 64),
+            _text("destination_ip", 64),
+            _int("source_port", _UINT32),
+            _int("destination_port", _UINT32),
+            _text("protocol", 32),
+            _int("count"),
+            _text("user_name", 255),
+            _text("message", MESSAGE_MAX),
+            _json("fields"),
+        ),
+    ),
+    **{name: Table(name, _LOG_COLUMNS) for name in LOG_TABLES},
+    "usage_data": Table(
+        "usage_data",
+        (
+            Column("time", "time"),
+            *_ORIGIN,
+            *(
+                Column(name, "real")
+                for name in (
+                    "cpu_percent",
+                    "ram_percent",
+                    "disk_percent",
+                    "disk_read_bytes_s",
+                    "disk_write_bytes_s",
+                    "network_received_bytes_s",
+                    "network_sent_bytes_s",
+                    "load_1m",
+                )
+            ),
+        ),
+    ),
+    "alerts": ALERTS,
+}
+
+_seconds: dict[int, str] = {}
+_encode_json = msgspec.json.Encoder().encode
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def time_text(time_us: int) -> str:
+    """UTC microseconds as 'YYYY-MM-DD HH:MM:SS.ffffff'."""
+    second, micro = divmod(int(time_us), 1_000_000)
+    text = _seconds.get(second)
+    if text is None:
+        second, micro = divmod(clamp_time_us(int(time_us)), 1_000_000)
+        text = time.strftime("%Y-%m-%d %H:%M:%S.", time.gmtime(second))
+        if len(_seconds) > 4096:
+            _seconds.clear()
+        _seconds[second] = text
+    return f"{text}{micro:06d}"
+
+
+def table_of(event: Event) -> str:
+    """The name of the table that holds an event; a log event of no known table goes to channel_logs."""
+    kind = type(event)
+    if kind is NetworkEvent:
+        return "logs"
+    if kind is LogEvent:
+        return event.table if event.table in LOG_TABLES else "channel_logs"  # type: ignore[union-attr]
+    return "usage_data" if kind is UsageSample else "alerts"
+
+
+def _network_row(event: NetworkEvent, host: str, source: str, epoch: int) -> Row:
+    return (
+        time_text(event.time_us),
+        host,
+        source,
+        epoch,
+        event.seq,
+        event.event_type,
+        event.source_ip,
+        event.destination_ip,
+        event.source_port,
+        event.destination_port,
+        event.protocol,
+        event.count,
+        event.user_name,
+        event.message,
+        event.fields,
+    )
+
+
+def _log_row(event: LogEvent, host: str, source: str, epoch: int) -> Row:
+    return (
+        time_text(event.time_us),
+        host,
+        source,
+        epoch,
+        event.seq,
+        event.event_id,
+        event.level,
+        event.record_id,
+        event.platform,
+        event.channel,
+        event.provider,
+        event.computer,
+        event.user_name,
+        event.source_ip,
+        event.message,
+        event.fields,
+    )
+
+
+def _usage_row(event: UsageSample, host: str, source: str, epoch: int) -> Row:
+    return (
+        time_text(event.time_us),
+        host,
+        source,
+        epoch,
+        event.seq,
+        event.cpu_percent,
+        event.ram_percent,
+        event.disk_percent,
+        event.disk_read_bytes_s,
+        event.disk_write_bytes_s,
+        event.network_received_bytes_s,
+        event.network_sent_bytes_s,
+        event.load_1m,
+    )
+
+
+def _alert_row(event: Alert, host: str, source: str, epoch: int) -> Row:
+    return (
+        time_text(event.time_us),
+        host,
+        source,
+        epoch,
+        event.seq,
+        event.incident_id,
+        event.revision,
+        time_text(event.first_seen_us),
+        time_text(event.last_seen_us),
+        event.status,
+        event.level,
+        event.rule,
+        event.rule_id,
+        event.title,
+        event.count,
+        event.reason,
+        event.group,
+        event.tags,
+        event.evidence,
+    )
+
+
+ROW_OF: dict[type[Any], Callable[[Any, str, str, int], Row]] = {
+    NetworkEvent: _network_row,
+    LogEvent: _log_row,
+    UsageSample: _usage_row,
+    Alert: _alert_row,
+}
+
+
+def fit_row(columns: tuple[Column, ...], row: Row) -> tuple[Row, int]:
+    """The row with every value such that the store must take it, and how many values had to be changed for that."""
+    changed = 0
+    result = list(row)
+    for index, (_name, kind, limit) in enumerate(columns):
+        value = row[index]
+        if kind == "text":
+            if (
+                type(value) is not str
+                or len(value) > limit
+                or "\0" in value
+                or not (value.isascii() or _SURROGATE.search(value) is None)
+            ):
+                result[index] = clean_text("" if value is None else str(value))[:limit]
+                changed += 1
+        elif kind == "json":
+            text, cut = json_text(value, limit)
+            result[index] = text
+            changed += cut
+        elif kind == "int":
+            if value is not None and not (type(value) is int and 0 <= value <= limit):
+                result[index] = min(max(0, int(_number(value))), limit)
+                changed += 1
+        elif kind == "real" and not (type(value) is float and math.isfinite(value)):
+            result[index] = _number(value)
+            changed += type(value) is not int
+    return tuple(result), changed
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+def clean_text(text: str) -> str:
+    """Text as UTF-8 can hold it: surrogate pairs joined, lone ones U+FFFD, NUL made visible as U+2400."""
+    if not text.isascii() and _SURROGATE.search(text):
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text.replace("\0", "\u2400")
+
+
+def json_text(value: Any, limit: int = FIELDS_MAX_BYTES) -> tuple[str, bool]:
+    """A value as JSON of at most `limit` bytes, and whether it had to be changed for that.
+
+    Too long: strings within are shortened, then members left out, and `"_cut": true` is added.
+    """
+    if not value:
+        return ("[]" if isinstance(value, list | tuple) else "{}"), False
+    try:
+        encoded = _encode_json(value)
+        if len(encoded) <= limit and encoded.count(b"[") + encoded.count(b"{") < DEPTH_MAX:
+            return encoded.decode(), False
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        encoded = b""
+    plain = jsonable(value)
+    text = _encode_json(plain)
+    if len(text) <= limit:
+        return text.decode(), text != encoded
+    for longest in (4096, 512, 64):
+        text = _encode_json(_shorten(plain, longest, limit // 2))
+        if len(text) <= limit:
+            return text.decode(), True
+    return '{"_cut":true}' if isinstance(plain, dict) else "[]", True
+
+
+def jsonable(value: Any, depth: int = DEPTH_MAX) -> Any:
+    """A value as JSON and MessagePack can hold it: clean text, 64-bit numbers, bounded depth."""
+    if isinstance(value, str):
+        return clean_text(value) if not value.isascii() else value
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if -INT64_MAX <= value <= INT64_MAX else str(value)[:64] if abs(value) < 1 << 256 else "very large"
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if depth <= 1 and isinstance(value, dict | list | tuple | set | frozenset):
+        return "nested too deeply"
+    if isinstance(value, dict):
+        return {clean_text(str(key)): jsonable(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(item, depth - 1) for item in value]
+    if isinstance(value, bytes | bytearray):
+        return bytes(value).hex()
+    return clean_text(str(value))
+
+
+def _shorten(value: Any, longest: int, budget: int) -> Any:
+    """`value` (of jsonable) with strings of at most `longest` characters and members while the budget lasts."""
+    spent = 0
+    if isinstance(value, str):
+        return value[:longest]
+    if isinstance(value, dict):
+        kept: dict[str, Any] = {}
+        for key, item in value.items():
+            short = _shorten(item, longest, budget)
+            spent += len(_encode_json(short)) + len(key) + 4
+            if spent > budget:
+                break
+            kept[key[:longest]] = short
+        return {**kept, "_cut": True}
+    if isinstance(value, list):
+        result: list[Any] = []
+        for item in value:
+            short = _shorten(item, longest, budget)
+            spent += len(_encode_json(short)) + 1
+            if spent > budget:
+                break
+            result.append(short)
+        return result
+    return value
