@@ -11,6 +11,7 @@ import pytest
 
 from support.needs import is_root, need
 
+pytest_plugins = ["support.mariadb"]
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
