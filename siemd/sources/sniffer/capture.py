@@ -1,0 +1,203 @@
+"""Live capture: frames from one interface or several, in batches, and errors that say what to do."""
+
+from __future__ import annotations
+
+import errno
+import select
+import shlex
+import socket
+import struct
+import sys
+import time
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from siemd.errors import UserError
+from siemd.sources.sniffer.packet import Frame
+
+if TYPE_CHECKING:
+    from siemd.sources.sniffer.packet_socket import ReceiveBuffer
+
+MAX_FRAMES = 2048  # in one batch
+BUFFER_BYTES = 32 << 20
+_GATHER_S = 0.002  # on a busy wire one wake-up then serves dozens of frames
+_time = attrgetter("time_us")
+_IFF_UP, _IFF_LOOPBACK, _SIOCGIFFLAGS = 0x1, 0x8, 0x8913
+
+
+class CaptureError(UserError):
+    """Frames can't be captured, or not any more; says why, and what to do."""
+
+
+class _Socket(Protocol):
+    interface: str
+    buffer_bytes: int
+
+    def receive(self, frames: list[Frame]) -> int: ...
+    def fileno(self) -> int: ...
+    def drops(self) -> int: ...
+    def close(self) -> None: ...
+
+
+class RawCapture:
+    """Frames of the chosen interfaces through packet sockets (Linux) or Npcap (Windows); used from one thread."""
+
+    def __init__(self, choice: str = "auto", *, promiscuous: bool = True, buffer_bytes: int = BUFFER_BYTES) -> None:
+        """choice: an interface's name, `any` or `auto` (see `interfaces`). buffer_bytes: the kernel's, a socket."""
+        self.choice = choice
+        self.promiscuous = promiscuous
+        self.buffer_bytes = buffer_bytes
+        self.interfaces: list[str] = []
+        self._wanted_bytes = buffer_bytes
+        self._memory: ReceiveBuffer | None = None
+        self._failure: CaptureError | None = None
+        self._sockets: list[_Socket] = []
+        self._poll = select.poll() if sys.platform != "win32" else None
+        self._more = False
+
+    def open(self) -> None:
+        """Begin to capture; raises CaptureError. Sets `interfaces`, and `buffer_bytes` to what the system granted."""
+        self.interfaces = interfaces(self.choice)
+        self.buffer_bytes = self._wanted_bytes
+        for interface in self.interfaces:
+            try:
+                opened = self._open(interface)
+            except OSError as error:
+                self.close()
+                raise _explained(error, interface) from None
+            self._sockets.append(opened)
+            self.buffer_bytes = min(self.buffer_bytes, opened.buffer_bytes)
+            if self._poll is not None:
+                self._poll.register(opened.fileno(), select.POLLIN)
+
+    def read(self, timeout_s: float) -> list[Frame]:
+        """The frames that have come, about MAX_FRAMES at most; none after timeout_s of silence. Raises CaptureError."""
+        if not self._more:
+            if not self._wait(timeout_s):
+                return []
+            time.sleep(_GATHER_S)
+        if self._failure is not None:
+            raise self._failure
+        frames: list[Frame] = []
+        self._more = False
+        for opened in self._sockets:
+            try:
+                while opened.receive(frames):
+                    if len(frames) >= MAX_FRAMES:
+                        self._more = True
+                        break
+            except OSError as error:  # the system says it only once
+                self._failure = _explained(error, opened.interface)
+        if self._failure is not None and not frames:
+            raise self._failure
+        if len(self._sockets) > 1:
+            frames.sort(key=_time)
+        return frames
+
+    def drops(self) -> int:
+        """Frames that the kernel has dropped since `open`, for want of room."""
+        return sum(opened.drops() for opened in self._sockets)
+
+    def close(self) -> None:
+        """Stop capturing; may be opened again."""
+        for opened in self._sockets:
+            if self._poll is not None:
+                self._poll.unregister(opened.fileno())
+            opened.close()
+        self._sockets.clear()
+        self._failure = None
+        self._more = False
+
+    def _open(self, interface: str) -> _Socket:
+        if sys.platform == "win32":
+            from siemd.sources.sniffer.npcap import PcapSocket
+
+            return PcapSocket(interface, promiscuous=self.promiscuous, buffer_bytes=self._wanted_bytes)
+        from siemd.sources.sniffer.packet_socket import PacketSocket, ReceiveBuffer
+
+        self._memory = self._memory or ReceiveBuffer()
+        return PacketSocket(interface, self._memory, promiscuous=self.promiscuous, buffer_bytes=self._wanted_bytes)
+
+    def _wait(self, timeout_s: float) -> bool:
+        """Whether there may be something to read."""
+        if self._poll is not None:
+            return bool(self._poll.poll(timeout_s * 1000))
+        time.sleep(min(timeout_s, 0.01))
+        return True
+
+
+def interfaces(choice: str) -> list[str]:
+    """The names of the interfaces that a choice means, sorted; raises CaptureError when there is none.
+
+    A name means itself. `any` means all, now and later, at once. `auto` means loopback, and the interfaces of the
+    default routes, or all that are up if there is no default route.
+    """
+    if sys.platform == "win32":
+        from siemd.sources.sniffer import npcap
+
+        return npcap.interfaces(choice)
+    if choice == "any":
+        return ["any"]
+    flags = _flags()
+    if choice != "auto":
+        if choice not in flags:
+            raise CaptureError(
+                f"there is no network interface {choice!r}", f"choose one of auto, any, {', '.join(sorted(flags))}"
+            )
+        return [choice]
+    up = {name for name, value in flags.items() if value & _IFF_UP}
+    loopback = {name for name in up if flags[name] & _IFF_LOOPBACK}
+    outside = up - loopback  # (Linux routes what it refuses to "lo" by default)
+    chosen = (outside & _default_routes() or outside) | loopback
+    if not chosen:
+        raise CaptureError("no network interface is up", "see `ip link`")
+    return sorted(chosen)
+
+
+def _flags() -> dict[str, int]:
+    """The IFF_ flags of every interface by its name."""
+    import fcntl
+
+    result: dict[str, int] = {}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        for _, name in socket.if_nameindex():
+            try:
+                answer = fcntl.ioctl(control, _SIOCGIFFLAGS, struct.pack("16s16x", name.encode()))
+            except OSError:
+                continue  # gone since
+            result[name] = struct.unpack_from("H", answer, 16)[0]
+    return result
+
+
+def _default_routes() -> set[str]:
+    """The interfaces of the default routes of this network namespace."""
+    result: set[str] = set()
+    for path, destination, prefix, name in (
+        ("/proc/self/net/route", (1, "00000000"), (7, "00000000"), 0),
+        ("/proc/self/net/ipv6_route", (0, "0" * 32), (1, "00"), 9),
+    ):
+        try:
+            lines = Path(path).read_text().splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            words = line.split()
+            if len(words) > 7 and words[destination[0]] == destination[1] and words[prefix[0]] == prefix[1]:
+                result.add(words[name])
+    return result
+
+
+def _explained(error: OSError, interface: str) -> CaptureError:
+    """What a failed system call means, and what to do."""
+    if isinstance(error, PermissionError):
+        python = shlex.quote(str(Path(sys.executable).resolve()))
+        return CaptureError(
+            "no right to capture packets",
+            f"run `sudo setcap cap_net_raw+eip {python}`, or start siemd with `sudo siemd run`",
+        )
+    if error.errno == errno.ENETDOWN:
+        return CaptureError(f"the network interface {interface} is down", f"run `sudo ip link set {interface} up`")
+    if error.errno in (errno.ENODEV, errno.ENXIO):
+        return CaptureError(f"the network interface {interface} is gone", "see `ip link`")
+    return CaptureError(f"cannot capture on {interface}: {error.strerror or error}", "see `ip link`")

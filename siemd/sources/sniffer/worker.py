@@ -1,0 +1,171 @@
+"""The sniffer's thread: capture, decode, observe, report; it outlives a lost interface and a bug in an observer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from threading import Event
+from typing import Any, NamedTuple
+
+import structlog
+
+from siemd.events import NetworkEvent, now_us
+from siemd.health import Status
+from siemd.sources.sniffer.capture import CaptureError, RawCapture
+from siemd.sources.sniffer.decode import Decoder
+from siemd.sources.sniffer.packet import Frame
+from siemd.sources.sniffer.sensor import Sensor
+
+QUIET_S = 0.2  # silence after which the clock on the wall moves event time, and the longest wait for a stop
+REPORT_S = 1.0
+RETRY_FIRST_S, RETRY_MAX_S = 1.0, 30.0
+_LAST_READS = 64  # at a stop: more than any kernel buffer holds
+_DECODER_COUNTERS = ("malformed", "truncated", "unknown", "duplicates", "fragments")
+
+
+class Report(NamedTuple):
+    """What the thread tells the loop: facts, and how it is. counters: totals since the thread began, by name."""
+
+    facts: list[NetworkEvent]
+    status: Status
+    detail: str
+    errors: int
+    lost_facts: int
+    counters: dict[str, int | float | str]
+
+
+class Worker:
+    """Runs in a thread of its own from `run` until `stop` is set; touches nothing that belongs to the loop."""
+
+    def __init__(self, capture: RawCapture, sensor: Sensor, send: Callable[[Report], bool], stop: Event) -> None:
+        """send: takes a report to the loop; False when that is too far behind (the facts are then lost, counted)."""
+        self._capture = capture
+        self._sensor = sensor
+        self._send = send
+        self.lost_facts = 0
+        self._stop = stop
+        self._decoder = Decoder()
+        self._log = structlog.get_logger("siemd.sniffer")
+        self._status: Status = "starting"
+        self._detail = "opening the capture"
+        self._errors = 0
+        self._frames = 0
+        self._packets = 0
+        self._drops_before = 0  # of captures that are closed
+        self._drops = 0
+        self._reported_s = 0.0
+        self._last_bug = ""
+
+    def run(self) -> None:
+        """Capture until told to stop, then state what is still held."""
+        delay_s = RETRY_FIRST_S
+        while not self._stop.is_set():
+            opened_s = time.monotonic()
+            try:
+                self._capture_until_stopped()
+            except CaptureError as error:
+                self._failed(str(error))
+            except Exception as error:  # a bug in the capture must not end the daemon's eyes
+                self._bug(error)
+                self._failed(f"{type(error).__name__}: {error}")
+            finally:
+                self._close()
+            if time.monotonic() - opened_s > RETRY_MAX_S:
+                delay_s = RETRY_FIRST_S
+            self._rest(delay_s)
+            delay_s = min(delay_s * 2, RETRY_MAX_S)
+        self._observe(self._sensor.finish)
+        self._status, self._detail = "stopped", ""
+        self._report([])
+
+    def _capture_until_stopped(self) -> None:
+        capture = self._capture
+        capture.open()
+        names = ", ".join(capture.interfaces)
+        self._log.info("sniffer.started", interfaces=capture.interfaces, buffer_bytes=capture.buffer_bytes)
+        self._status, self._detail = "ok", f"watching {names}"
+        self._report([])
+        while not self._stop.is_set():
+            self._take(capture.read(QUIET_S))
+            if time.monotonic() - self._reported_s >= REPORT_S:
+                self._report(self._new_drops(names))
+        for _ in range(_LAST_READS):
+            if not (frames := capture.read(0)):
+                break
+            self._take(frames)
+        self._report(self._new_drops(names))
+
+    def _take(self, frames: Sequence[Frame]) -> None:
+        self._frames += len(frames)
+        packets = self._decoder.decode(frames)
+        self._packets += len(packets)
+        if packets:
+            self._observe(lambda: self._sensor.feed(packets))
+        else:
+            self._observe(lambda: self._sensor.advance(now_us()))
+
+    def _observe(self, step: Callable[[], list[NetworkEvent]]) -> None:
+        """Report the facts of one step of the sensor; a bug in it costs that step's facts, and is counted."""
+        try:
+            facts = step()
+        except Exception as error:
+            self._bug(error)
+            return
+        if facts:
+            self._report(facts)
+
+    def _new_drops(self, names: str) -> list[NetworkEvent]:
+        """A fact about the frames that the kernel dropped since the last look."""
+        total = self._drops_before + self._capture.drops()
+        count, self._drops = total - self._drops, total
+        if not count:
+            self._status, self._detail = "ok", f"watching {names}"
+            return []
+        self._status = "degraded"
+        self._detail = f"watching {names}; too busy: {count} frames dropped by the kernel, {total} in all"
+        message = f"the kernel dropped {count} frames on {names} before siemd could read them"
+        fields: dict[str, Any] = {"interfaces": list(self._capture.interfaces)}
+        return [NetworkEvent(time_us=now_us(), event_type="capture_drops", count=count, message=message, fields=fields)]
+
+    def _report(self, facts: list[NetworkEvent]) -> None:
+        self._reported_s = time.monotonic()
+        counters: dict[str, int | float | str] = {
+            "interfaces": ", ".join(self._capture.interfaces),
+            "buffer_bytes": self._capture.buffer_bytes,
+            "frames": self._frames,
+            "packets": self._packets,
+            "kernel_drops": self._drops,
+        }
+        counters.update((name, getattr(self._decoder, name)) for name in _DECODER_COUNTERS)
+        counters.update(self._sensor.counters())
+        report = Report(facts, self._status, self._detail, self._errors, self.lost_facts, counters)
+        if not self._send(report):
+            self.lost_facts += len(facts)
+
+    def _failed(self, reason: str) -> None:
+        self._errors += 1
+        if reason != self._detail:  # once for each reason, not for each try
+            self._log.warning("sniffer.capture_failed", reason=reason)
+        self._status = "failed" if not self._frames else "degraded"
+        self._detail = reason
+        self._report([])
+
+    def _bug(self, error: Exception) -> None:
+        self._errors += 1
+        text = f"{type(error).__name__}: {error}"
+        if text != self._last_bug:
+            self._last_bug = text
+            self._log.error("sniffer.bug", error=text, exc_info=error)
+
+    def _close(self) -> None:
+        try:
+            self._drops_before = self._drops = self._drops_before + self._capture.drops()
+        except OSError:
+            self._drops_before = self._drops  # the socket is gone, and its last count with it
+        self._capture.close()
+
+    def _rest(self, seconds: float) -> None:
+        """Wait before another try, while event time goes on for what the sensor holds."""
+        until_s = time.monotonic() + seconds
+        while (left_s := until_s - time.monotonic()) > 0 and not self._stop.wait(min(left_s, QUIET_S)):
+            self._observe(lambda: self._sensor.advance(now_us()))
