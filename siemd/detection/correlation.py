@@ -1,0 +1,244 @@
+"""Sigma correlations over the stream: which group an event belongs to, its window, and when the condition holds.
+
+Semantics after the Sigma correlation specification 2.1: event time, sliding windows, one window a group.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from siemd.detection.config import DetectionConfig
+from siemd.detection.matcher import number_of
+from siemd.detection.rule import Correlation, Threshold
+from siemd.detection.view import MISSING, View, text_of
+from siemd.detection.windows import Found, SequenceWindow, SumWindow, ValueWindow
+from siemd.events import Event
+
+EVIDENCE_EVENTS = 10
+CROWDED_GROUPS, CROWDED_EVIDENCE_EVENTS = 1_000, 2
+EXPIRE_PER_EVENT = 4
+MAX_LISTED_GROUP_VALUES = 16
+
+GroupKey = tuple[str, ...]
+Window = SumWindow | ValueWindow | SequenceWindow
+
+
+class Occurrence(msgspec.Struct):
+    """A match of a rule that a correlation refers to: its event, and the group if the rule is a correlation itself."""
+
+    view: View
+    time_us: int
+    group: dict[str, Any] = {}
+
+    def value(self, name: str) -> Any:
+        """A field of the group, else of the event; MISSING when neither has it."""
+        found = self.group.get(name, MISSING)
+        return self.view.get(name) if found is MISSING else found
+
+
+class Firing(msgspec.Struct):
+    """The condition of a correlation holds for a group.
+
+    value: what was compared (count, distinct values, sum, rules). first_us: start of the window. seen: events of the
+    group so far. events: the newest of them, with the one that made it fire as the last.
+    """
+
+    group: dict[str, Any]
+    key: GroupKey
+    value: float
+    first_us: int
+    seen: int
+    events: Sequence[Event]
+
+
+class _Group:
+    """One group's window and what an incident will want to know of it."""
+
+    __slots__ = ("events", "newest_us", "seen", "started_us", "values", "window")
+
+    def __init__(self, values: dict[str, Any], window: Window, time_us: int, evidence: int) -> None:
+        self.values = values
+        self.window = window
+        self.newest_us = self.started_us = time_us
+        self.seen = 0
+        self.events: deque[Event] = deque(maxlen=evidence)
+
+
+class Correlator:
+    """The windows of one correlation, all bounded; what is forgotten for lack of room is counted.
+
+    evicted_groups, evicted_values: forgotten because of a limit. late: events too old for any window that is kept.
+    ungrouped: events that lack a field of group-by (or the value to look at), which therefore don't count.
+    """
+
+    def __init__(self, correlation: Correlation, config: DetectionConfig) -> None:
+        self.evicted_groups = self.evicted_values = self.late = self.ungrouped = 0
+        self._groups: OrderedDict[GroupKey, _Group] = OrderedDict()
+        self.configure(correlation, config)
+
+    def configure(self, correlation: Correlation, config: DetectionConfig) -> None:
+        """Use (other) thresholds and limits; the windows stay."""
+        self.correlation = correlation
+        self._span_us = int(correlation.timespan_s * 1_000_000)
+        self._late_us = int(config.late_s * 1_000_000)
+        self._max_groups = config.max_groups
+        highest = max(abs(number) for _, number in correlation.threshold.comparisons)
+        counting = correlation.type in ("event_count", "value_count")
+        self._max_values = max(config.max_values, min(int(2 * highest), 1_000_000) if counting else 0)
+        self._holds = condition(correlation.threshold)
+        self._fields = [self._field_names(name) for name in correlation.group_by]
+        self._value_fields = self._field_names(correlation.threshold.field)
+
+    @property
+    def groups(self) -> int:
+        """How many groups are remembered."""
+        return len(self._groups)
+
+    def state_key(self) -> tuple[Any, ...]:
+        """What has to be the same for windows to survive a reload."""
+        one = self.correlation
+        temporal = one.rules if one.type.startswith("temporal") else ()
+        return one.key, one.type, one.group_by, one.threshold.field, temporal, str(one.aliases)
+
+    def add(self, position: int, occurrence: Occurrence) -> Firing | None:
+        """Count a match of the rule at `position` of the correlation's list; a Firing when the condition holds."""
+        time_us = occurrence.time_us
+        values = self._group_values(position, occurrence)
+        if values is None:
+            self.ungrouped += 1
+            return None
+        group = self._group(values, time_us)
+        if time_us < group.newest_us - self._span_us - self._late_us:
+            self.late += 1
+            return None
+        if not self._note(group.window, position, occurrence):
+            self.ungrouped += 1
+            return None
+        if time_us - group.newest_us > self._span_us:
+            group.seen, group.started_us = 0, time_us
+            group.events.clear()
+        group.seen += 1
+        group.newest_us = max(group.newest_us, time_us)
+        group.events.append(occurrence.view.event)
+        self._trim(group)
+        found = self._find(group.window, position, time_us)
+        if found is None:
+            return None
+        return Firing(group.values, _key(group.values.values()), found[0], found[1], group.seen, tuple(group.events))
+
+    # groups
+
+    def _field_names(self, name: str) -> list[str]:
+        """The field behind a name for each position of the rules: an alias, or the name itself."""
+        alias = self.correlation.aliases.get(name, {})
+        return [alias.get(rule, name) for rule in self.correlation.rules]
+
+    def _group_values(self, position: int, occurrence: Occurrence) -> dict[str, Any] | None:
+        values: dict[str, Any] = {}
+        for name, fields in zip(self.correlation.group_by, self._fields, strict=True):
+            value = occurrence.value(fields[position])
+            if value is MISSING and fields[position] != name:
+                value = occurrence.group.get(name, MISSING)
+            if isinstance(value, list | tuple):
+                texts = [text for one in value[:MAX_LISTED_GROUP_VALUES] if (text := text_of(one))]
+                value = ", ".join(texts) or None
+            if value is MISSING or value is None or value == "" or text_of(value) is None:
+                return None
+            values[name] = value
+        return values
+
+    def _group(self, values: dict[str, Any], time_us: int) -> _Group:
+        key = _key(values.values())
+        group = self._groups.get(key)
+        if group is None:
+            self._expire(time_us)
+            if len(self._groups) >= self._max_groups:
+                self._groups.popitem(last=False)
+                self.evicted_groups += 1
+            crowded = len(self._groups) >= CROWDED_GROUPS
+            evidence = CROWDED_EVIDENCE_EVENTS if crowded else EVIDENCE_EVENTS
+            group = self._groups[key] = _Group(values, self._window(), time_us, evidence)
+        else:
+            self._groups.move_to_end(key)
+        return group
+
+    def _expire(self, time_us: int) -> None:
+        """Forget a few groups whose windows are over."""
+        oldest_us = time_us - self._span_us - self._late_us
+        for _ in range(EXPIRE_PER_EVENT):
+            first = next(iter(self._groups.items()), None)
+            if first is None or first[1].newest_us >= oldest_us:
+                return
+            del self._groups[first[0]]
+
+    # windows
+
+    def _window(self) -> Window:
+        match self.correlation.type:
+            case "event_count" | "value_sum":
+                return SumWindow()
+            case "value_count":
+                return ValueWindow()
+            case _:
+                return SequenceWindow(len(self.correlation.rules))
+
+    def _note(self, window: Window, position: int, occurrence: Occurrence) -> bool:
+        """Put the event into the window; False when it lacks the value that the correlation looks at."""
+        if isinstance(window, SequenceWindow):
+            window.add(occurrence.time_us, position)
+            return True
+        if self.correlation.type == "event_count":
+            assert isinstance(window, SumWindow)
+            window.add(occurrence.time_us, 1)
+            return True
+        value = occurrence.value(self._value_fields[position])
+        values = value if isinstance(value, list | tuple) else [value]
+        if isinstance(window, SumWindow):
+            amounts = [number for one in values if (number := number_of(one)) is not None and abs(number) < 1e15]
+            if amounts:
+                window.add(occurrence.time_us, sum(amounts))
+            return bool(amounts)
+        distinct: list[Hashable] = [one for one in values if one is not MISSING and text_of(one)]
+        if distinct:
+            window.add(occurrence.time_us, distinct)
+        return bool(distinct)
+
+    def _trim(self, group: _Group) -> None:
+        start_us = group.newest_us - self._span_us
+        if isinstance(group.window, ValueWindow):
+            self.evicted_values += group.window.trim(start_us, start_us - self._late_us, self._max_values)
+        else:
+            self.evicted_values += group.window.trim(start_us - self._late_us, self._max_values)
+
+    def _find(self, window: Window, position: int, time_us: int) -> Found | None:
+        if isinstance(window, SequenceWindow):
+            if self.correlation.type == "temporal_ordered":
+                return window.find_ordered(position, time_us, self._span_us)
+            return window.find_all(time_us, self._span_us, self._holds)
+        return window.find(time_us, self._span_us, self._holds)
+
+
+def _key(values: Iterable[Any]) -> GroupKey:
+    """Names and addresses mean the same in upper and lower case."""
+    return tuple((text_of(value) or "").lower() for value in values)
+
+
+def condition(threshold: Threshold) -> Callable[[float], bool]:
+    """All comparisons of a threshold as one function."""
+    tests: dict[str, Callable[[float, float], bool]] = {
+        "gt": lambda value, limit: value > limit,
+        "gte": lambda value, limit: value >= limit,
+        "lt": lambda value, limit: value < limit,
+        "lte": lambda value, limit: value <= limit,
+        "eq": lambda value, limit: value == limit,
+        "neq": lambda value, limit: value != limit,
+    }
+    pairs = [(tests[operator], limit) for operator, limit in threshold.comparisons]
+    if len(pairs) == 1:
+        test, limit = pairs[0]
+        return lambda value: test(value, limit)
+    return lambda value: all(test(value, limit) for test, limit in pairs)

@@ -1,0 +1,168 @@
+"""The detector: events in, new states of incidents out, on event time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from siemd.detection.config import DetectionConfig
+from siemd.detection.correlation import Correlator, GroupKey, Occurrence
+from siemd.detection.incidents import Hit, IncidentBook
+from siemd.detection.logsource import route_of
+from siemd.detection.matcher import Matcher
+from siemd.detection.rule import Rule
+from siemd.detection.ruleset import Ruleset
+from siemd.detection.view import MISSING, View, text_of
+from siemd.events import Alert, Event
+
+DEFAULT_GROUP = ("source_ip", "user_name", "computer")
+MAX_FIRINGS_PER_EVENT = 1_000
+
+
+class Detector:
+    """Matches events against a ruleset and keeps the windows and incidents. Used by one thread at a time.
+
+    host: stands in alerts whose events name none. The clock is the newest event time seen, or what `advance` says;
+    once `advance` was called, an event from the future does not move the clock beyond it (plus the `late` tolerance).
+    """
+
+    def __init__(self, ruleset: Ruleset, config: DetectionConfig, host: str) -> None:
+        self._config = config
+        self._incidents = IncidentBook(config, host)
+        self._correlators: dict[str, Correlator] = {}
+        self._clock_us = 0
+        self._wall_us = 0
+        self._events = self._matches = 0
+        self._retired: dict[str, int] = {}
+        self.reload(ruleset)
+
+    def reload(self, ruleset: Ruleset) -> None:
+        """Use other rules; windows of correlations that are still there stay, whatever their thresholds are now."""
+        self.ruleset = ruleset
+        self._matcher = Matcher(ruleset.plain)
+        before = {one.state_key(): one for one in self._correlators.values()}
+        self._correlators = {}
+        self._users: dict[str, list[tuple[Correlator, int]]] = {}
+        self._timespan_s: dict[str, float] = {}
+        for correlation in ruleset.correlations:
+            fresh = Correlator(correlation, self._config)
+            kept = before.pop(fresh.state_key(), None)
+            if kept is not None:
+                kept.configure(correlation, self._config)
+            correlator = self._correlators[correlation.key] = kept or fresh
+            for position, keys in enumerate(ruleset.references[correlation.key]):
+                for key in keys:
+                    self._users.setdefault(key, []).append((correlator, position))
+            name = correlation.name
+            self._timespan_s[name] = max(self._timespan_s.get(name, 0.0), correlation.timespan_s)
+        for gone in before.values():
+            for name, value in _correlator_counters(gone).items():
+                self._retired[name] = self._retired.get(name, 0) + value
+
+    def process(self, events: Sequence[Event]) -> list[Alert]:
+        """Check events in the order in which they come; returns incidents that opened, grew or closed."""
+        alerts: list[Alert] = []
+        program_of, matcher = self._matcher.program, self._matcher
+        for event in events:
+            self._tick(event.time_us)
+            program = program_of(route_of(event))
+            if program:
+                view = View(event)
+                for index in matcher.match(view, program):
+                    self._matched(matcher.rules[index], view, alerts)
+        self._events += len(events)
+        alerts += self._incidents.close_idle(self._clock_us)
+        return alerts
+
+    def advance(self, now_us: int) -> list[Alert]:
+        """Time passes without events (live only): close idle incidents."""
+        self._wall_us = max(self._wall_us, now_us)
+        self._clock_us = max(self._clock_us, now_us)
+        return self._incidents.close_idle(self._clock_us)
+
+    def finish(self) -> list[Alert]:
+        """The end of a replay: every incident's last state."""
+        return self._incidents.close_all()
+
+    def counters(self) -> dict[str, int]:
+        """What health shows: events, matches, open incidents, windows, and all that was forgotten or not counted."""
+        totals = {
+            "checked_events": self._events,
+            "rule_matches": self._matches,
+            "open_incidents": len(self._incidents),
+            "evicted_incidents": self._incidents.evicted,
+            "correlation_groups": sum(one.groups for one in self._correlators.values()),
+            **{name: self._retired.get(name, 0) for name in _correlator_counters(None)},
+        }
+        for correlator in self._correlators.values():
+            for name, value in _correlator_counters(correlator).items():
+                totals[name] += value
+        return totals
+
+    def _tick(self, time_us: int) -> None:
+        if time_us > self._clock_us:
+            if self._wall_us:
+                time_us = min(time_us, self._wall_us + int(self._config.late_s * 1_000_000))
+            self._clock_us = max(self._clock_us, time_us)
+
+    def _matched(self, rule: Rule, view: View, alerts: list[Alert]) -> None:
+        """A plain rule matched: tell it, and every correlation that builds on it, and those that build on them."""
+        self._matches += 1
+        time_us = view.event.time_us
+        if self.ruleset.alerts(rule):
+            group = default_group(rule, view)
+            hit = Hit(rule, group, _key(group), view, time_us, time_us)
+            alerts += self._incidents.note(hit, self._clock_us, 0)
+        waiting = deque([(rule.key, Occurrence(view, time_us))])
+        for _ in range(MAX_FIRINGS_PER_EVENT):
+            if not waiting:
+                return
+            key, occurrence = waiting.popleft()
+            for correlator, position in self._users.get(key, ()):
+                firing = correlator.add(position, occurrence)
+                if firing is None:
+                    continue
+                correlation = correlator.correlation
+                if self.ruleset.alerts(correlation):
+                    hit = Hit(
+                        correlation,
+                        firing.group,
+                        firing.key,
+                        view,
+                        time_us,
+                        firing.first_us,
+                        firing.value,
+                        firing.seen,
+                        firing.events,
+                    )
+                    alerts += self._incidents.note(hit, self._clock_us, self._timespan_s[correlation.name])
+                waiting.append((correlation.key, Occurrence(view, time_us, firing.group)))
+
+
+def default_group(rule: Rule, view: View) -> dict[str, Any]:
+    """What parts the incidents of a plain rule: the fields of `siemd: {group: [...]}`, else source, user and computer.
+
+    Fields that the event lacks are left out.
+    """
+    group: dict[str, Any] = {}
+    for name in rule.group or DEFAULT_GROUP:
+        value = view.get(name)
+        if isinstance(value, list | tuple):
+            value = ", ".join(text for one in value[:16] if (text := text_of(one)))
+        if value is not MISSING and text_of(value):
+            group[name] = value
+    return group
+
+
+def _key(group: dict[str, Any]) -> GroupKey:
+    return tuple(f"{name}={text_of(value)}".lower() for name, value in group.items())
+
+
+def _correlator_counters(one: Correlator | None) -> dict[str, int]:
+    return {
+        "evicted_groups": one.evicted_groups if one else 0,
+        "evicted_values": one.evicted_values if one else 0,
+        "late_events": one.late if one else 0,
+        "ungrouped_events": one.ungrouped if one else 0,
+    }

@@ -1,0 +1,174 @@
+"""Incidents: matches of one rule and one group become one alert that opens, grows and closes when it is idle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from siemd.detection.config import DetectionConfig
+from siemd.detection.correlation import GroupKey
+from siemd.detection.reason import explain
+from siemd.detection.rule import LEVELS, AnyRule
+from siemd.detection.view import View
+from siemd.events import Alert, Event, event_json
+
+MAX_EVIDENCE = 20
+GROWTH = 10
+
+Key = tuple[str, str, GroupKey]
+
+
+class Hit(msgspec.Struct):
+    """A match of a rule that alerts: its group, when it began, how many events it stands for, the newest."""
+
+    rule: AnyRule
+    group: dict[str, Any]
+    key: GroupKey
+    view: View
+    time_us: int
+    first_us: int
+    value: float = 1
+    seen: int = 1
+    events: Sequence[Event] = ()
+
+
+class _Incident:
+    """An open incident and what its next update depends on."""
+
+    __slots__ = ("alert", "idle_us", "last_event", "said_value", "touched_us", "update_at", "value")
+
+    def __init__(self, alert: Alert, value: float, idle_us: int) -> None:
+        self.alert = alert
+        self.value = self.said_value = value
+        self.idle_us = idle_us
+        self.touched_us = 0
+        self.last_event: Event | None = None
+        self.update_at = next_power(alert.count)
+
+
+class IncidentBook:
+    """All open incidents, longest untouched first. evicted: closed because there were too many."""
+
+    def __init__(self, config: DetectionConfig, host: str) -> None:
+        self.evicted = 0
+        self._config = config
+        self._host = host
+        self._open: OrderedDict[Key, _Incident] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def note(self, hit: Hit, clock_us: int, timespan_s: float) -> list[Alert]:
+        """Open or grow the incident of a match; returns the states that are worth telling.
+
+        clock_us: the detector's clock. timespan_s: the longest window of the rules of that name, during which the
+        incident stays open whatever `incident_idle` says (or one window would raise two incidents).
+        """
+        host = hit.view.event.host or self._host
+        key = (hit.rule.name, host, hit.key)
+        idle_us = int(max(float(self._config.incident_idle_s), timespan_s) * 1_000_000)
+        incident = self._open.get(key)
+        told: list[Alert] = []
+        if incident is not None and hit.time_us - incident.alert.last_seen_us > idle_us:
+            told.append(self._close(key))
+            incident = None
+        if incident is None:
+            if len(self._open) >= self._config.max_incidents:
+                self.evicted += 1
+                told.append(self._close(next(iter(self._open))))
+            incident = self._open[key] = _Incident(self._opened(hit, host), hit.value, idle_us)
+            told.append(_copy(incident.alert))
+        elif _grow(incident, hit):
+            told.append(_copy(incident.alert))
+        incident.last_event = hit.view.event
+        incident.touched_us = max(clock_us, hit.time_us)
+        self._open.move_to_end(key)
+        return told
+
+    def close_idle(self, clock_us: int) -> list[Alert]:
+        """Close what has not grown for its idle time."""
+        shortest_us = int(float(self._config.incident_idle_s) * 1_000_000)
+        idle: list[Key] = []
+        for key, incident in self._open.items():
+            if clock_us - incident.touched_us <= shortest_us:
+                break  # the rest was touched later still
+            if clock_us - incident.touched_us > incident.idle_us:
+                idle.append(key)
+        return [self._close(key) for key in idle]
+
+    def close_all(self) -> list[Alert]:
+        """Close every incident, in the order of their last growth."""
+        return [self._close(key) for key in list(self._open)]
+
+    def _close(self, key: Key) -> Alert:
+        alert = self._open.pop(key).alert
+        alert.status = "closed"
+        alert.revision += 1
+        alert.time_us = alert.last_seen_us
+        return alert
+
+    def _opened(self, hit: Hit, host: str) -> Alert:
+        rule = hit.rule
+        identity = repr((host, rule.name, hit.key, hit.first_us)).encode("utf-8", "backslashreplace")
+        return Alert(
+            time_us=hit.time_us,
+            incident_id=hashlib.sha256(identity).hexdigest()[:32],
+            rule=rule.name,
+            rule_id=rule.id,
+            title=rule.title,
+            level=rule.level,
+            first_seen_us=hit.first_us,
+            last_seen_us=max(hit.time_us, hit.first_us),
+            count=hit.seen,
+            group=dict(hit.group),
+            tags=list(rule.tags),
+            reason=explain(rule, hit.group, hit.value, hit.seen, hit.view.get),
+            evidence=[event_json(event) for event in (hit.events or [hit.view.event])[-MAX_EVIDENCE:]],
+            host=host,
+        )
+
+
+def _grow(incident: _Incident, hit: Hit) -> bool:
+    """Count a further match; True when the new state is worth telling: ten times the size, or a higher level."""
+    alert, rule = incident.alert, hit.rule
+    event = hit.view.event
+    if event is not incident.last_event:  # two rules of one name see the same event: it counts once
+        alert.count += 1
+        if len(alert.evidence) < MAX_EVIDENCE:
+            alert.evidence.append(event_json(event))
+    alert.last_seen_us = max(alert.last_seen_us, hit.time_us)
+    alert.time_us = alert.last_seen_us
+    raised = _rank(rule.level) > _rank(alert.level)
+    if raised:
+        alert.level, alert.title, alert.rule_id = rule.level, rule.title, rule.id
+        alert.tags = list(dict.fromkeys([*alert.tags, *rule.tags]))
+    if raised or hit.value >= incident.value:
+        incident.value = max(incident.value, hit.value)
+        alert.reason = explain(rule, hit.group, incident.value, alert.count, hit.view.get)
+    if not raised and alert.count < incident.update_at and incident.value < GROWTH * incident.said_value:
+        return False
+    alert.revision += 1
+    incident.update_at = next_power(alert.count)
+    incident.said_value = incident.value
+    return True
+
+
+def next_power(count: int) -> int:
+    """The next power of ten above count: 1 -> 10, 10 -> 100, 57 -> 100."""
+    power = GROWTH
+    while power <= count:
+        power *= GROWTH
+    return power
+
+
+def _rank(level: str) -> int:
+    return list[str](LEVELS).index(level)
+
+
+def _copy(alert: Alert) -> Alert:
+    """A state that later growth does not change."""
+    return msgspec.structs.replace(alert, evidence=list(alert.evidence), group=dict(alert.group), tags=list(alert.tags))

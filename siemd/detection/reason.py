@@ -1,0 +1,62 @@
+"""The sentence that says why an incident was raised, from a rule's template or in general; hostile values are tamed."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+from siemd.detection.rule import AnyRule, Correlation
+from siemd.detection.view import MISSING
+from siemd.units import Seconds
+
+MAX_VALUE, MAX_REASON, MAX_LISTED = 200, 600, 5
+_PLACEHOLDER = re.compile(r"\{([^{}]{1,100})\}")
+
+
+def tame(value: Any) -> str:
+    """A value as one short line: no control, format or surrogate characters, bounded length."""
+    if isinstance(value, list | tuple):
+        shown = ", ".join(tame(item) for item in value[:MAX_LISTED])
+        return shown + (f" and {len(value) - MAX_LISTED} more" if len(value) > MAX_LISTED else "")
+    text = str(value)[: 4 * MAX_VALUE]
+    text = "".join(" " if sign.isspace() else sign if unicodedata.category(sign)[0] != "C" else "�" for sign in text)
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
+
+
+def explain(rule: AnyRule, group: dict[str, Any], value: float, count: int, field: Callable[[str], Any]) -> str:
+    """The reason of an incident. field: looks up a field of the newest event, MISSING when it has none."""
+    number = f"{value:.15g}"
+    timespan = str(Seconds(rule.timespan_s)) if isinstance(rule, Correlation) else ""
+
+    def fill(found: re.Match[str]) -> str:
+        name = found[1].strip()
+        if name in ("value", "count", "timespan"):
+            return {"value": number, "count": str(count), "timespan": timespan}[name]
+        content = group[name] if name in group else field(name)
+        return "?" if content is MISSING or content is None or content == "" else tame(content)
+
+    sentence = _PLACEHOLDER.sub(fill, rule.reason) if rule.reason else _general(rule, group, number, timespan)
+    return sentence if len(sentence) <= MAX_REASON else sentence[: MAX_REASON - 1] + "…"
+
+
+def _general(rule: AnyRule, group: dict[str, Any], number: str, timespan: str) -> str:
+    where = ", ".join(f"{name} {tame(value)}" for name, value in group.items())
+    if not isinstance(rule, Correlation):
+        return f"{tame(rule.title)}: {where}" if where else tame(rule.title)
+    where = f" for {where}" if where else ""
+    field = tame(rule.threshold.field)
+    match rule.type:
+        case "event_count":
+            what = f"{number} events"
+        case "value_count":
+            what = f"{number} different values of {field}"
+        case "value_sum":
+            what = f"{field} adding up to {number}"
+        case "temporal":
+            what = f"{number} kinds of events ({', '.join(rule.rules)})"
+        case _:
+            what = f"{', then '.join(rule.rules)}"
+    return f"{tame(rule.title)}: {what} within {timespan}{where}"

@@ -1,0 +1,147 @@
+"""An event as rules see it: one flat mapping of field names to values, with memos of their text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from siemd.events import Event, LogEvent, NetworkEvent, UsageSample
+
+MISSING: Final = object()
+MAX_LEAVES = 2_000
+MAX_VALUES_OF_FIELD = 10_000
+
+_HIDDEN = ("time_us", "fields", "source", "seq", "table")
+_COMMON = {"host": "host"}
+_NETWORK = {name: name for name in NetworkEvent.__struct_fields__ if name not in _HIDDEN}
+_LOG = {name: name for name in LogEvent.__struct_fields__ if name not in _HIDDEN}
+# names of the native records that the typed columns stand in for when `fields` lacks them
+_LOG |= {
+    "EventID": "event_id",
+    "Channel": "channel",
+    "Provider_Name": "provider",
+    "Computer": "computer",
+    "SYSLOG_IDENTIFIER": "provider",
+    "MESSAGE": "message",
+}
+_USAGE = {name: name for name in UsageSample.__struct_fields__ if name not in _HIDDEN}
+_ZERO_IS_MISSING = ("event_id", "record_id")
+
+
+class View:
+    """One event while it is being matched; `get` for raw values, `texts` and `lowered` for those of matching.
+
+    Native names (`fields`) win over the typed columns of a LogEvent; the columns of a NetworkEvent win over `fields`.
+    Empty columns count as missing.
+    """
+
+    __slots__ = ("_columns", "_first", "_leaves", "_lowered", "_texts", "_values", "event", "fields")
+
+    def __init__(self, event: Event) -> None:
+        self.event: Any = event
+        self.fields: dict[str, Any] = getattr(event, "fields", None) or {}
+        self._columns = _columns(event)
+        self._first = isinstance(event, NetworkEvent)
+        self._values: dict[str, tuple[Any, ...]] = {}
+        self._texts: dict[str, tuple[str, ...]] = {}
+        self._lowered: dict[str, tuple[str, ...]] = {}
+        self._leaves: tuple[str, ...] | None = None
+
+    def get(self, name: str) -> Any:
+        """The raw value of a field, or MISSING."""
+        column = self._columns.get(name)
+        if column is None:
+            value = self.fields.get(name, MISSING)
+            return _nested(self.fields, name) if value is MISSING and "." in name else value
+        if not self._first:
+            value = self.fields.get(name, MISSING)
+            if value is not MISSING:
+                return value
+        value = getattr(self.event, column)
+        if value is None or value == "" or (value == 0 and column in _ZERO_IS_MISSING):
+            return self.fields.get(name, MISSING)
+        return value
+
+    def values(self, name: str) -> tuple[Any, ...]:
+        """The values of a field: none when it is missing, several when it holds a list."""
+        found = self._values.get(name)
+        if found is None:
+            value = self.get(name)
+            if value is MISSING:
+                found = ()
+            elif isinstance(value, list | tuple):
+                found = tuple(value[:MAX_VALUES_OF_FIELD]) or (None,)
+            else:
+                found = (value,)
+            self._values[name] = found
+        return found
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The values of a field as text; null is the empty text, mappings have none."""
+        found = self._texts.get(name)
+        if found is None:
+            texts = map(text_of, self.values(name))
+            found = self._texts[name] = tuple(text for text in texts if text is not None)
+        return found
+
+    def lowered(self, name: str) -> tuple[str, ...]:
+        """Like `texts`, in lower case."""
+        found = self._lowered.get(name)
+        if found is None:
+            found = self._lowered[name] = tuple(text.lower() for text in self.texts(name))
+        return found
+
+    def leaves(self, *, cased: bool) -> tuple[str, ...]:
+        """The text of every value of the event, for keywords."""
+        if self._leaves is None:
+            self._leaves = _all_texts(self.fields, [getattr(self.event, name) for name in set(self._columns.values())])
+        return self._leaves if cased else tuple(text.lower() for text in self._leaves)
+
+
+def text_of(value: Any) -> str | None:
+    """A scalar as Sigma compares it (true and false in lower case); None for what is no scalar."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    return None
+
+
+def _columns(event: Event) -> dict[str, str]:
+    if isinstance(event, NetworkEvent):
+        return _NETWORK
+    if isinstance(event, LogEvent):
+        return _LOG
+    return _USAGE if isinstance(event, UsageSample) else _COMMON
+
+
+def _nested(fields: dict[str, Any], name: str) -> Any:
+    """`a.b` inside nested mappings."""
+    value: Any = fields
+    for part in name.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return MISSING
+        value = value[part]
+    return value
+
+
+def _all_texts(fields: dict[str, Any], columns: list[Any]) -> tuple[str, ...]:
+    """Texts of all scalars, inside lists and mappings too, up to a limit."""
+    stack: list[Any] = [*columns, *fields.values()]
+    texts: list[str] = []
+    while stack and len(texts) < MAX_LEAVES:
+        value = stack.pop()
+        if isinstance(value, dict):
+            stack.extend(value.values())
+        elif isinstance(value, list | tuple):
+            stack.extend(value)
+        elif value is not None and (text := text_of(value)):
+            texts.append(text)
+    return tuple(texts)
+
+
+Predicate = Callable[[View], bool]
