@@ -15,7 +15,7 @@ class DetectionConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     rules: Annotated[
         list[str], Meta(description='Folders or files of rules; "builtin" stands for the rules that ship with siemd.')
-    ] = ["builtin"]
+    ] = msgspec.field(default_factory=lambda: ["builtin"])
     disabled: Annotated[
         list[str], Meta(description="Rules that are switched off: names, ids or tags, such as attack.t1110.")
     ] = []

@@ -47,6 +47,7 @@ class Meta(msgspec.Struct, kw_only=True):
 
     name: the short name (Sigma `name`, else made from the file's). group: fields that part its incidents (the custom
     key `siemd: {group: [...]}`). reason: template of the sentence that explains an incident (`siemd: {reason: ...}`).
+    alert: whether its matches are incidents, whatever correlations refer to it (`siemd: {alert: true}`).
     path, line: where it stands; places: line and column of its id, name and references. key: names it within its set,
     the same after a reload (set by the Ruleset).
     """
@@ -63,6 +64,7 @@ class Meta(msgspec.Struct, kw_only=True):
     references: tuple[str, ...] = ()
     group: tuple[str, ...] = ()
     reason: str = ""
+    alert: bool | None = None
     path: str = ""
     line: int = 0
     key: str = ""
@@ -170,8 +172,10 @@ class _Reader:
             raise self._error(("level",), f"unknown level {level!r}", did_you_mean(level, LEVELS))
         custom = data.get("siemd") or {}
         if not isinstance(custom, dict):
-            raise self._error(("siemd",), "expected a mapping with 'reason' or 'group'")
-        self._known_keys(("siemd",), custom, ("reason", "group"))
+            raise self._error(("siemd",), "expected a mapping with 'reason', 'group' or 'alert'")
+        self._known_keys(("siemd",), custom, ("reason", "group", "alert"))
+        if not isinstance(custom.get("alert", True), bool):
+            raise self._error(("siemd", "alert"), "expected true or false")
         line, _ = self._document.position()
         return {
             "title": title,
@@ -186,6 +190,7 @@ class _Reader:
             "references": self._texts(("references",)),
             "group": self._texts(("siemd", "group")),
             "reason": self._text(("siemd", "reason")),
+            "alert": custom.get("alert"),
             "path": self._document.path,
             "line": line,
             "places": {key: self._document.position((key,)) for key in ("id", "name")},

@@ -44,8 +44,11 @@ class Ruleset:
         self._silent = self._referred_to()
 
     def alerts(self, rule: AnyRule) -> bool:
-        """Whether matches of the rule are incidents; those that a correlation uses are not, unless it says generate."""
-        return rule.key not in self._silent
+        """Whether matches of the rule are incidents.
+
+        Those that a correlation refers to are not, unless it says `generate: true` or they `siemd: {alert: true}`.
+        """
+        return rule.key not in self._silent if rule.alert is None else rule.alert
 
     def only(self, name: str) -> Ruleset:
         """The rules of that name (or id) and what they refer to, without problems, each raising its own incidents."""
