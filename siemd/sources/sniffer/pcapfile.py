@@ -50,6 +50,8 @@ def read_frames(file: BinaryIO) -> Iterator[list[Frame]]:
         chunk = file.read(max(CHUNK_BYTES, len(buffer) - at))
         base += at
         buffer, at = buffer[at:] + chunk, 0
+        if chunk and len(buffer) < 4:
+            continue
         frames: list[Frame] = []
         try:
             if reader is None:
