@@ -9,8 +9,17 @@ import msgspec
 from msgspec import Meta
 
 from siemd.events import NetworkEvent
-from siemd.sources.sniffer.packet import Packet
+from siemd.sources.sniffer.observers.arp import ArpObserver
+from siemd.sources.sniffer.observers.echo import EchoObserver
+from siemd.sources.sniffer.observers.tcp import TcpObserver
+from siemd.sources.sniffer.observers.udp import UdpObserver
+from siemd.sources.sniffer.packet import ARP, ICMP, ICMPV6, TCP, UDP, Packet
 from siemd.units import Seconds
+
+_MICROSECONDS = 1_000_000
+_SET_BACK_US = 2 * _MICROSECONDS  # packets this much older than the newest hint at a clock that was set back …
+_SET_BACK_PACKETS = 64  # … if that many come in a row; captures merged from two clocks have fewer
+_LEAP_US = 3600 * _MICROSECONDS  # one packet alone does not move the clock further than this
 
 
 class SensorConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -22,32 +31,128 @@ class SensorConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     answer_timeout_s: Annotated[
         Seconds, Meta(description="A probe without an answer for this long counts as unanswered.")
     ] = msgspec.field(name="answer_timeout", default=Seconds(5))
+    memory_s: Annotated[
+        Seconds, Meta(description="What was not seen for this long is forgotten, at the latest after twice the time.")
+    ] = msgspec.field(name="memory", default=Seconds(300))
     max_flows: Annotated[
-        int, Meta(ge=1024, description="Connections and probes remembered at once; the oldest go first, counted.")
-    ] = 262_144
+        int,
+        Meta(
+            ge=1024,
+            description="Connections and probes remembered at once, for each of TCP and UDP; about 0.5 KB each.",
+        ),
+    ] = 131_072
     max_hosts: Annotated[
-        int, Meta(ge=256, description="Pairs of hosts remembered at once; the oldest go first, counted.")
+        int,
+        Meta(ge=256, description="Hosts and pairs of hosts remembered at once, for each purpose; about 0.3 KB each."),
     ] = 65_536
 
 
 class Sensor:
-    """All observers behind one interface. Deterministic: the same packets give the same facts."""
+    """All observers behind one interface. Deterministic: the same packets give the same facts, in any batches.
+
+    Time is that of the packets, made monotonic: a clock that is set back goes on from where it was.
+    """
 
     def __init__(self, config: SensorConfig) -> None:
         self.config = config
+        answer_timeout_us = max(1, int(config.answer_timeout_s * _MICROSECONDS))
+        self._tick_us = max(1000, int(config.tick_s * _MICROSECONDS))
+        self._memory_us = max(self._tick_us, int(config.memory_s * _MICROSECONDS))
+        self._echo = EchoObserver(answer_timeout_us, config.max_hosts)
+        self._arp = ArpObserver(answer_timeout_us, config.max_hosts)
+        self._udp = UdpObserver(answer_timeout_us, config.max_flows)
+        self._tcp = TcpObserver(answer_timeout_us, config.max_flows, config.max_hosts)
+        self._now_us = 0
+        self._offset_us = 0
+        self._next_tick_us = 0
+        self._next_age_us = 0
+        self._behind = 0
+        self._leapt = False
 
     def feed(self, packets: Sequence[Packet]) -> list[NetworkEvent]:
         """Observe packets in the order of capture; returns the facts that became due."""
-        return []
+        facts: list[NetworkEvent] = []
+        for packet in packets:
+            time_us = packet.time_us + self._offset_us
+            if time_us >= self._next_tick_us or time_us < self._now_us:
+                self._clock(packet.time_us, facts)
+            elif time_us > self._now_us:
+                self._now_us = time_us
+                self._behind = 0
+                self._leapt = False
+            self._observe(packet)
+        return facts
+
+    def _observe(self, packet: Packet) -> None:
+        protocol = packet.protocol
+        if protocol == TCP:
+            self._tcp.feed(packet, self._now_us)
+        elif packet.fragment:
+            return
+        elif protocol == UDP:
+            if packet.destination_port:
+                self._udp.feed(packet, self._now_us)
+        elif protocol in (ICMP, ICMPV6):
+            quoted = packet.quoted
+            if quoted is None:
+                self._echo.feed(packet, self._now_us)
+            elif quoted.protocol == UDP:
+                self._udp.error(packet, quoted)
+            elif quoted.protocol == TCP:
+                self._tcp.unreachable(packet, quoted)
+        elif protocol == ARP:
+            self._arp.feed(packet, self._now_us)
 
     def advance(self, now_us: int) -> list[NetworkEvent]:
         """Let event time pass without packets; returns the facts that became due."""
-        return []
+        facts: list[NetworkEvent] = []
+        if now_us + self._offset_us > self._now_us:
+            self._now_us = now_us + self._offset_us
+            self._tick_if_due(facts)
+        return facts
 
     def finish(self) -> list[NetworkEvent]:
         """End of input: state everything still held."""
-        return []
+        self._echo.finish()
+        self._arp.finish()
+        self._udp.finish()
+        facts = self._echo.tick(self._now_us) + self._arp.tick(self._now_us) + self._udp.tick(self._now_us)
+        return facts + self._tcp.finish()
 
     def counters(self) -> dict[str, int]:
-        """What the sensor forgot because of its caps, and how much it holds, by name."""
-        return {}
+        """How much the observers hold, and what they forgot or judged early because of their caps, by name."""
+        counters: dict[str, int] = {}
+        for observer in (self._echo, self._arp, self._udp, self._tcp):
+            counters.update(observer.counters())
+        return counters
+
+    def _clock(self, packet_us: int, facts: list[NetworkEvent]) -> None:
+        """Move the sensor's clock: never back, and not far ahead for one packet alone."""
+        time_us = packet_us + self._offset_us
+        if time_us < self._now_us - _SET_BACK_US:
+            self._behind += 1
+            if self._behind >= _SET_BACK_PACKETS:
+                self._offset_us = self._now_us - packet_us
+                self._behind = 0
+            return
+        self._behind = 0
+        if self._now_us and time_us - self._now_us > _LEAP_US and not self._leapt:
+            self._leapt = True
+            return
+        self._leapt = False
+        self._now_us = max(self._now_us, time_us)
+        self._tick_if_due(facts)
+
+    def _tick_if_due(self, facts: list[NetworkEvent]) -> None:
+        now_us = self._now_us
+        if now_us < self._next_tick_us:
+            return
+        self._next_tick_us = now_us - now_us % self._tick_us + self._tick_us
+        facts += self._echo.tick(now_us)
+        facts += self._arp.tick(now_us)
+        facts += self._udp.tick(now_us)
+        facts += self._tcp.tick(now_us)
+        if now_us >= self._next_age_us:
+            self._next_age_us = now_us + self._memory_us
+            for observer in (self._echo, self._arp, self._udp, self._tcp):
+                observer.age()

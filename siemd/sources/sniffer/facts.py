@@ -1,0 +1,189 @@
+"""The facts that the sensor states: their names, fields and meaning in one place, and what they are gathered in."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import msgspec
+
+from siemd.events import NetworkEvent, clamp_time_us
+
+MAX_LISTED = 1024  # ports or addresses in one fact; a longer list goes on in further facts
+
+
+class FactKind(msgspec.Struct, frozen=True):
+    """A kind of fact. when: when it is stated. attributes: of NetworkEvent; fields: keys of its `fields`, explained."""
+
+    name: str
+    when: str
+    attributes: tuple[str, ...]
+    fields: dict[str, str]
+
+
+_VLAN = "802.1Q id of the innermost tag, 0 without one"
+_PORTS = f"the distinct ports, ascending, at most {MAX_LISTED:,}; a longer list goes on in further facts"
+_NETWORK = "the /24 (IPv4) or /64 (IPv6) that the destination is in"
+_SUCCESS = (
+    "share of the hosts this source lately tried over TCP that exchanged data with it: high for a peer-to-peer client, "
+    "near 0 for a scanner"
+)
+
+FACTS: dict[str, FactKind] = {
+    kind.name: kind
+    for kind in (
+        FactKind(
+            "ping",
+            "An ICMP or ICMPv6 echo request (or timestamp or address mask request) was answered, or was not within "
+            "`answer_timeout`. `count`: requests.",
+            ("source_ip", "destination_ip", "protocol", "count", "message"),
+            {
+                "outcome": "answered or unanswered",
+                "request": "echo, timestamp or address_mask",
+                "payload_bytes": "bytes behind the ICMP header of the last request: 56 for ping, 0 for nmap",
+                "answered_before": "whether the destination lately answered this source",
+                "vlan": _VLAN,
+            },
+        ),
+        FactKind(
+            "tcp_probe",
+            "A TCP packet that asks whether a port is open did not lead to a connection. Ports that lately accepted a "
+            "connection from the same source are left out: a service that goes down is not a scan. During a flood "
+            "from many sources only sources that tried several ports are stated. `count`: probes.",
+            ("source_ip", "destination_ip", "destination_port", "protocol", "count", "message"),
+            {
+                "probe": "syn (made by hand: no option but MSS), connect (a SYN of an operating system), fin, null, "
+                "xmas, maimon or ack",
+                "outcome": "refused (RST or ICMP unreachable), unanswered (nothing within `answer_timeout`), or "
+                "half_open (accepted, then never completed or reset at once)",
+                "destination_ports": _PORTS,
+                "destination_network": _NETWORK,
+                "success_percent": _SUCCESS,
+                "vlan": _VLAN,
+            },
+        ),
+        FactKind(
+            "udp_probe",
+            "A UDP datagram to a port of a host that had sent nothing from there was refused or not answered. Not: "
+            "traceroute, multicast, broadcast, answers whose question was not seen, ports that lately answered. "
+            "`count`: datagrams.",
+            ("source_ip", "destination_ip", "destination_port", "protocol", "count", "message"),
+            {
+                "outcome": "refused (ICMP unreachable) or unanswered (nothing within `answer_timeout`)",
+                "destination_ports": _PORTS,
+                "destination_network": _NETWORK,
+                "vlan": _VLAN,
+            },
+        ),
+        FactKind(
+            "arp_request",
+            "ARP requests of one host. Not: gratuitous ones and probes for a host's own address (RFC 5227). "
+            "`count`: requests.",
+            ("source_ip", "protocol", "count", "message"),
+            {
+                "outcome": "answered (there was an answer, or the target was heard of lately) or unanswered",
+                "source_mac": "the sender's hardware address",
+                "destination_ips": f"the distinct addresses asked for, ascending, at most {MAX_LISTED:,} in a fact",
+                "vlan": _VLAN,
+            },
+        ),
+        FactKind(
+            "ssh_auth",
+            "An SSH connection, recognised by its banner on any port, ended; or, some seconds after it, a login on it "
+            "succeeded. `source_ip` is the client.",
+            ("source_ip", "source_port", "destination_ip", "destination_port", "protocol", "message"),
+            {
+                "outcome": "success, failure (tries, none good) or none (no try)",
+                "attempts": "tries to log in, the good one included; the question which methods there are is none",
+                "failed_attempts": "the tries that failed",
+                "client_version": "the client's banner",
+                "server_version": "the server's banner",
+                "vlan": _VLAN,
+            },
+        ),
+        FactKind(
+            "half_open_backlog",
+            "Within one tick at least 64 handshakes with one port were begun and not completed, whoever began them. "
+            "`count`: handshakes.",
+            ("destination_ip", "destination_port", "protocol", "count", "message"),
+            {
+                "source_count": "the distinct sources",
+                "destination_network": _NETWORK,
+                "vlan": _VLAN,
+            },
+        ),
+    )
+}
+
+_MAX_CACHED = 65_536
+_addresses: dict[bytes, str] = {}
+
+
+def address(raw: bytes) -> str:
+    """An address of 4 or 16 bytes as text; "" for none."""
+    text = _addresses.get(raw)
+    if text is None:
+        if len(_addresses) >= _MAX_CACHED:
+            _addresses.clear()
+        if len(raw) == 4:
+            text = socket.inet_ntop(socket.AF_INET, raw)
+        elif len(raw) == 16:
+            text = socket.inet_ntop(socket.AF_INET6, raw)
+        else:
+            text = ""
+        _addresses[raw] = text
+    return text
+
+
+def network(raw: bytes) -> str:
+    """The /24 or /64 of an address, as text."""
+    if len(raw) == 4:
+        return address(raw[:3] + b"\0") + "/24"
+    return address(raw[:8] + bytes(8)) + "/64"
+
+
+def mac(raw: bytes) -> str:
+    """A hardware address as text."""
+    return raw.hex(":")
+
+
+def fact(event_type: str, time_us: int, fields: dict[str, Any], **attributes: Any) -> NetworkEvent:
+    """A NetworkEvent of this kind; `fields` and `attributes` as FACTS declares them."""
+    return NetworkEvent(event_type=event_type, time_us=clamp_time_us(time_us), fields=fields, **attributes)
+
+
+class Held(msgspec.Struct):
+    """What was gathered for one fact: time of the last packet, packets, distinct targets (ports or addresses)."""
+
+    time_us: int
+    count: int
+    targets: set[Any]
+
+    def lists(self) -> list[list[Any]]:
+        """The targets in order, in lists short enough for one fact each."""
+        ordered = sorted(self.targets)
+        return [ordered[at : at + MAX_LISTED] for at in range(0, len(ordered), MAX_LISTED)]
+
+
+class Tally:
+    """Gathers what becomes facts at the next tick, by key (any tuple)."""
+
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[Any, ...], Held] = {}
+
+    def add(self, key: tuple[Any, ...], time_us: int, target: Any, count: int = 1) -> None:
+        """Add packets to the fact of this key."""
+        held = self.held.get(key)
+        if held is None:
+            self.held[key] = Held(time_us, count, {target})
+        else:
+            held.time_us = max(held.time_us, time_us)
+            held.count += count
+            held.targets.add(target)
+
+    def take(self) -> dict[tuple[Any, ...], Held]:
+        """Everything gathered, in the order it began; the tally is empty then."""
+        held, self.held = self.held, {}
+        return held

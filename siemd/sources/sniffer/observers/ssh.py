@@ -1,0 +1,258 @@
+"""SSH: finds connections by their banner, reads the open part, and states how their logins went."""
+
+from __future__ import annotations
+
+import msgspec
+
+from siemd.events import NetworkEvent
+from siemd.sources.sniffer.facts import address, fact
+from siemd.sources.sniffer.observers.ssh_judge import MAX_TURNS, Turn, judge, success_at
+from siemd.sources.sniffer.packet import Packet
+from siemd.sources.sniffer.state import Deadlines
+
+SSH_PORT = 22
+CLOSE_WAIT_US = 1_000_000  # the last answers may come after the first FIN
+SILENCE_US = 180_000_000  # sshd waits 120 s for a login (LoginGraceTime)
+MAX_VERSION = 128
+
+_NEWKEYS = 21
+_CLIENT_MESSAGES = frozenset((30, 32, 34))  # key exchange: initiator's (RFC 4253, 4419, 5656)
+_SERVER_MESSAGES = frozenset((31, 33))
+_NEWKEYS_BYTES = b"\x00\x00\x00\x0c\x0a\x15"
+_HEADER = 6  # packet length, padding length, message number
+_MAX_PACKET = 262_144
+_WRAP = 1 << 32
+
+
+class _Stream(msgspec.Struct):
+    """One direction. next_at: sequence number of the next open SSH packet; end: behind the last byte seen.
+
+    part: a packet header cut by the end of a segment. lost: framing is lost, only NEWKEYS' bytes are looked for.
+    """
+
+    end: int
+    next_at: int = 0
+    version: str = ""
+    part: bytes = b""
+    lost: bool = False
+    encrypted: bool = False
+
+
+class SshConnection(msgspec.Struct):
+    """One connection. key: of its flow. forward_is_client: None while it isn't known who of the two is the client."""
+
+    key: tuple[bytes, int, bytes, int, int]
+    streams: tuple[_Stream | None, _Stream | None]
+    time_us: int
+    heard_us: int
+    forward_is_client: bool | None
+    turns: list[Turn]
+    client_spoke: bool = False
+    closing: bool = False
+    stated: bool = False
+
+
+class SshObserver:
+    """States `ssh_auth`. The TCP observer hands it the payloads of flows that began with a banner."""
+
+    def __init__(self, settle_us: int, cap: int) -> None:
+        self._cap = cap
+        self._active: dict[int, SshConnection] = {}
+        # A success is stated a little later, so that guesses on parallel connections are stated before it.
+        self._settling: Deadlines[SshConnection] = Deadlines(settle_us, cap)
+        self._closing: Deadlines[SshConnection] = Deadlines(CLOSE_WAIT_US, cap)
+        self._silent: Deadlines[SshConnection] = Deadlines(SILENCE_US, cap)
+        self._facts: list[NetworkEvent] = []
+        self.forgotten = 0
+
+    def begin(
+        self, key: tuple[bytes, int, bytes, int, int], packet: Packet, forward: bool, now_us: int, *, sure: bool
+    ) -> SshConnection:
+        """A banner was sent. sure: the flow's SYN was seen, so its first sender is the client."""
+        if len(self._active) >= self._cap:
+            self.forgotten += 1
+            self._state(next(iter(self._active.values())))
+        client: bool | None = True if sure else None
+        if client is None and SSH_PORT in (key[1], key[3]):
+            client = key[3] == SSH_PORT
+        connection = SshConnection(key, (None, None), packet.time_us, now_us, client, [])
+        self._active[id(connection)] = connection
+        self._silent.push(now_us, connection)
+        self.data(connection, packet, forward, now_us)
+        return connection
+
+    def data(self, connection: SshConnection, packet: Packet, forward: bool, now_us: int) -> bool:
+        """A payload; True when nothing more is to be learnt."""
+        connection.heard_us = now_us
+        stream = connection.streams[0 if forward else 1]
+        if stream is None:
+            stream = _open_stream(packet)
+            ours, other = (stream, connection.streams[1]) if forward else (connection.streams[0], stream)
+            connection.streams = (ours, other)
+        end = (packet.seq + packet.payload_length) % _WRAP
+        fresh = (end - stream.end) % _WRAP
+        if fresh >= _WRAP // 2 or not fresh:
+            return False  # seen before
+        stream.end = end
+        connection.time_us = max(connection.time_us, packet.time_us)
+        if not stream.encrypted:
+            self._open_part(connection, stream, packet, forward)
+            if stream.encrypted:
+                fresh = (end - stream.next_at) % _WRAP
+            if not stream.encrypted or not fresh or fresh >= _WRAP // 2:
+                return False
+        return self._turn(connection, fresh, forward, now_us)
+
+    def _open_part(self, connection: SshConnection, stream: _Stream, packet: Packet, forward: bool) -> None:
+        """Walk over the packets that are not encrypted, until NEWKEYS."""
+        for message in _messages(stream, packet):
+            if message in _CLIENT_MESSAGES:
+                connection.forward_is_client = forward
+            elif message in _SERVER_MESSAGES:
+                connection.forward_is_client = not forward
+            elif message == _NEWKEYS:
+                stream.encrypted = True
+                return
+
+    def _turn(self, connection: SshConnection, size: int, forward: bool, now_us: int) -> bool:
+        """Encrypted bytes: the client's begin a turn, the server's answer it."""
+        turns = connection.turns
+        if forward == (connection.forward_is_client is not False):
+            if not connection.client_spoke:
+                turns.append(Turn(0))
+                connection.client_spoke = True
+            turns[-1].request += size
+            return False
+        if not turns:
+            return False  # EXT_INFO before the first request
+        connection.client_spoke = False
+        turn = turns[-1]
+        if not turn.answer:
+            turn.first = size
+        turn.answer += size
+        if len(turns) >= MAX_TURNS or success_at(turns[:1] + turns[-2:]):
+            self._settling.push(now_us, connection)
+            return True
+        return False
+
+    def close(self, connection: SshConnection, now_us: int) -> None:
+        """A FIN or RST was seen."""
+        if not connection.closing:
+            connection.closing = True
+            self._closing.push(now_us, connection)
+
+    def tick(self, now_us: int) -> list[NetworkEvent]:
+        """The facts of this tick: failures before successes."""
+        for connection in self._closing.due(now_us):
+            if not success_at(connection.turns):
+                self._state(connection)
+        for connection in self._silent.due(now_us):
+            if connection.stated:
+                continue
+            if now_us - connection.heard_us >= SILENCE_US:
+                self._state(connection)
+            else:
+                self._silent.push(now_us, connection)
+        for connection in self._settling.due(now_us):
+            self._state(connection)
+        facts, self._facts = self._facts, []
+        return facts
+
+    def finish(self) -> list[NetworkEvent]:
+        """State every connection that is still held: failures before successes."""
+        for connection in sorted(self._active.values(), key=lambda one: success_at(one.turns) > 0):
+            self._state(connection)
+        for queue in (self._closing, self._silent, self._settling):
+            for _ in queue.rest():
+                pass
+        facts, self._facts = self._facts, []
+        return facts
+
+    def _state(self, connection: SshConnection) -> None:
+        if connection.stated:
+            return
+        connection.stated = True
+        del self._active[id(connection)]
+        verdict = judge(connection.turns)
+        attempts = verdict.failed + verdict.success
+        outcome = "success" if verdict.success else "failure" if attempts else "none"
+        forward_is_client = connection.forward_is_client is not False
+        source, source_port, destination, port, vlan = connection.key
+        client, server = connection.streams
+        if not forward_is_client:
+            source, source_port, destination, port = destination, port, source, source_port
+            client, server = server, client
+        self._facts.append(
+            fact(
+                "ssh_auth",
+                connection.time_us,
+                {
+                    "outcome": outcome,
+                    "attempts": attempts,
+                    "failed_attempts": verdict.failed,
+                    "client_version": client.version if client else "",
+                    "server_version": server.version if server else "",
+                    "vlan": vlan,
+                },
+                source_ip=address(source),
+                source_port=source_port,
+                destination_ip=address(destination),
+                destination_port=port,
+                protocol="tcp",
+                message=f"SSH from {address(source)} to {address(destination)} port {port}: "
+                + (f"{outcome} after {attempts} tries" if attempts else "no try to log in"),
+            )
+        )
+
+    def counters(self) -> dict[str, int]:
+        """Sizes and losses."""
+        return {"ssh_connections_held": len(self._active), "ssh_connections_forgotten": self.forgotten}
+
+
+def _open_stream(packet: Packet) -> _Stream:
+    """The stream that begins with this packet: a banner, perhaps behind other lines (RFC 4253, 4.2)."""
+    payload = packet.payload
+    stream = _Stream(packet.seq)
+    at = payload.find(b"SSH-")
+    if at < 0:
+        stream.lost = True
+        return stream
+    line_end = payload.find(b"\n", at)
+    line = payload[at : line_end if line_end >= 0 else len(payload)]
+    stream.version = line[:MAX_VERSION].decode("ascii", "replace").strip()
+    behind = line_end + 1 if line_end >= 0 else packet.payload_length
+    stream.next_at = (packet.seq + behind) % _WRAP
+    return stream
+
+
+def _messages(stream: _Stream, packet: Packet) -> list[int]:
+    """The numbers of the SSH messages that begin in this payload; moves next_at behind the last of them."""
+    payload = packet.payload
+    messages: list[int] = []
+    while not stream.lost:
+        offset = (stream.next_at - packet.seq) % _WRAP
+        if offset >= _WRAP // 2:  # the packet began in a segment before
+            offset -= _WRAP
+            header = stream.part + payload[: _HEADER - len(stream.part)] if stream.part else b""
+            stream.lost = len(header) < _HEADER or -offset != len(stream.part)
+        elif offset >= packet.payload_length:
+            return messages
+        else:
+            header = payload[offset : offset + _HEADER]
+            if len(header) < _HEADER:
+                stream.part = header
+                stream.lost = len(payload) < packet.payload_length  # not cut by TCP but by the snap length
+                break
+        stream.part = b""
+        length = int.from_bytes(header[:4], "big")
+        if stream.lost or not 2 <= length <= _MAX_PACKET:
+            stream.lost = True
+            break
+        stream.next_at = (stream.next_at + 4 + length) % _WRAP
+        messages.append(header[5])
+        if header[5] == _NEWKEYS:
+            return messages
+    if stream.lost and (found := payload.find(_NEWKEYS_BYTES)) >= 0:
+        stream.next_at = (packet.seq + found + 16) % _WRAP
+        messages.append(_NEWKEYS)
+    return messages

@@ -1,0 +1,330 @@
+"""TCP: follows handshakes from their first packet and finds the probes among them, and the SSH connections."""
+
+from __future__ import annotations
+
+import msgspec
+
+from siemd.events import NetworkEvent
+from siemd.sources.sniffer.observers.ssh import SshConnection, SshObserver
+from siemd.sources.sniffer.observers.tcp_facts import TcpFacts
+from siemd.sources.sniffer.packet import ACK, FIN, ICMP, PSH, RST, SYN, URG, Packet
+from siemd.sources.sniffer.state import Aging, Deadlines
+
+_FLAGS = 0x3F  # without the ECN bits
+_EPHEMERAL = 32_768
+
+# States of a flow. SENT: a SYN; ANSWERED: its SYN-ACK; OPEN: completed, or seen from the middle on;
+# ODD: a lone packet that opens nothing (FIN, NULL, XMAS, Maimon, ACK probe); DONE: judged.
+_SENT, _ANSWERED, _OPEN, _ODD, _DONE = range(5)
+
+_Key = tuple[bytes, int, bytes, int, int]
+
+
+class _Flow(msgspec.Struct):
+    """One flow, keyed in the direction of its first packet.
+
+    seq: of the first packet. alike: its numbers are those of the probe before, as no real connection's are.
+    data: bit 1 the initiator sent data, bit 2 the other side did.
+    """
+
+    state: int
+    probe: str
+    seq: int
+    time_us: int
+    alike: bool = False
+    data: int = 0
+    ssh: SshConnection | None = None
+
+
+class TcpObserver:
+    """States `tcp_probe`, `half_open_backlog` and, through SshObserver, `ssh_auth`. feed takes TCP packets only."""
+
+    def __init__(self, answer_timeout_us: int, max_flows: int, max_hosts: int) -> None:
+        self._flows: Aging[_Key, _Flow] = Aging(max_flows)
+        self._deadlines: Deadlines[tuple[_Key, _Flow]] = Deadlines(answer_timeout_us, max_flows)
+        self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(max_hosts)
+        self._numbers: Aging[tuple[bytes, bytes, int, str], tuple[int, int]] = Aging(max_hosts)
+        self._cut: Aging[tuple[bytes, bytes, int], Packet] = Aging(1024)
+        self._facts = TcpFacts(max_hosts)
+        self.ssh = SshObserver(answer_timeout_us, max_hosts)
+
+    def feed(self, packet: Packet, now_us: int) -> None:
+        """Look at one packet."""
+        if not packet.header_length and not self._joined(packet):
+            return
+        source, source_port = packet.source_ip, packet.source_port
+        destination, destination_port, vlan = packet.destination_ip, packet.destination_port, packet.vlan
+        key = (source, source_port, destination, destination_port, vlan)
+        flow = self._flows.get(key)
+        if flow is not None:
+            self._forward(key, flow, packet, now_us)
+            return
+        reverse = (destination, destination_port, source, source_port, vlan)
+        flow = self._flows.get(reverse)
+        if flow is None:
+            self._first(key, reverse, packet, now_us)
+        elif packet.flags & (SYN | ACK) == SYN:
+            self._first(key, reverse, packet, now_us)  # the other side begins anew with the same ports
+        else:
+            self._backward(reverse, flow, packet, now_us)
+
+    # a packet of no known flow
+
+    def _first(self, key: _Key, reverse: _Key, packet: Packet, now_us: int) -> None:
+        flags = packet.flags & _FLAGS
+        if flags & RST:
+            self._orphan_reset(reverse, packet)
+        elif flags & (SYN | ACK) == SYN:
+            self._begin(key, packet, now_us, _SENT, "syn" if _raw_syn(packet) else "connect")
+        elif flags & SYN:  # the SYN came before the capture, or by another way
+            self._flows.put(reverse, _Flow(_OPEN, "", 0, packet.time_us))
+        elif probe := _odd_probe(packet, flags):
+            self._begin(key, packet, now_us, _ODD, probe)
+        else:
+            flow = _Flow(_OPEN, "", packet.seq, packet.time_us)
+            self._flows.put(key, flow)
+            if packet.payload_length:
+                self._payload(key, flow, packet, True, now_us)
+
+    def _begin(self, key: _Key, packet: Packet, now_us: int, state: int, probe: str) -> None:
+        flow = _Flow(state, probe, packet.seq, packet.time_us)
+        if probe in ("ack", "maimon"):
+            flow.alike = self._alike((key[0], key[2], key[4], probe), packet.seq, packet.ack)
+        self._flows.put(key, flow)
+        self._deadlines.push(now_us, (key, flow))
+
+    def _alike(self, pair: tuple[bytes, bytes, int, str], seq: int, ack: int) -> bool:
+        """Whether the probe before of this kind had the same sequence or acknowledgement number."""
+        before = self._numbers.get(pair)
+        self._numbers.put(pair, (seq, ack))
+        return before is not None and (before[0] == seq or before[1] == ack)
+
+    def _orphan_reset(self, reverse: _Key, packet: Packet) -> None:
+        """A RST to a flow of which nothing was seen: perhaps the answer to a probe that takes another way."""
+        attacker, _, victim, _, vlan = reverse
+        self._flows.put(reverse, _Flow(_DONE, "", 0, packet.time_us))
+        if packet.payload_length:
+            return
+        if packet.flags & ACK:
+            if packet.seq == 0 and packet.window == 0:  # what a closed port answers a SYN (RFC 9293, 3.10.7.1)
+                alike = self._alike((attacker, victim, vlan, "syn?"), packet.ack, packet.ack)
+                self._fail(reverse, "syn" if alike else "connect", "refused", packet.time_us)
+        elif packet.seq and self._alike((attacker, victim, vlan, "ack?"), packet.seq, packet.seq):
+            self._fail(reverse, "ack", "refused", packet.time_us)
+
+    # a packet from who sent the first one
+
+    def _forward(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
+        flags = packet.flags & _FLAGS
+        state = flow.state
+        if state == _OPEN and not flags & (SYN | RST):
+            if packet.payload_length:
+                self._payload(key, flow, packet, True, now_us)
+            if flags & FIN and flow.ssh is not None:
+                self.ssh.close(flow.ssh, now_us)
+        elif flags & (SYN | ACK) == SYN and not flags & RST:
+            if packet.seq != flow.seq or state != _SENT:
+                self._again(key, flow, packet, now_us)
+        elif flags & RST:
+            self._forward_reset(key, flow, packet, now_us)
+        elif state in (_SENT, _ANSWERED):
+            if flags & ACK:
+                self._complete(key, flow)
+                if packet.payload_length:
+                    self._payload(key, flow, packet, True, now_us)
+        elif state == _ODD and packet.seq != flow.seq:
+            flow.state = _OPEN  # a connection after all, of which the sensor did not see the beginning
+
+    def _again(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
+        """A SYN on a known flow: a duplicate, or the ports are used again."""
+        if packet.seq == flow.seq and flow.probe in ("syn", "connect"):
+            return
+        if flow.ssh is not None:
+            self.ssh.close(flow.ssh, now_us)
+        self._begin(key, packet, now_us, _SENT, "syn" if _raw_syn(packet) else "connect")
+
+    def _forward_reset(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
+        if flow.state in (_SENT, _ANSWERED):
+            # The system's own RST after a SYN-ACK is how a scanner's open port looks; for a SYN of the system's own it
+            # is a program that gave up, as browsers do when the other address family was faster.
+            if flow.probe == "syn":
+                self._fail(key, "syn", "half_open", packet.time_us)
+            flow.state = _DONE
+        elif flow.state != _DONE:
+            self._end(flow, now_us)
+
+    # a packet from the other side
+
+    def _backward(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
+        flags = packet.flags & _FLAGS
+        state = flow.state
+        if state == _OPEN:
+            if flags & RST:
+                self._end(flow, now_us)
+                return
+            if packet.payload_length:
+                self._payload(key, flow, packet, False, now_us)
+            if flags & FIN and flow.ssh is not None:
+                self.ssh.close(flow.ssh, now_us)
+        elif state == _SENT:
+            if flags & RST:
+                flow.state = _DONE
+                self._fail(key, flow.probe, "refused", flow.time_us)
+            elif flags & SYN:
+                flow.state = _ANSWERED
+        elif state == _ANSWERED:
+            if packet.payload_length:
+                self._complete(key, flow)
+                self._payload(key, flow, packet, False, now_us)
+        elif state == _ODD:
+            if flags & RST:
+                self._odd_refused(key, flow)
+            else:
+                flow.state = _OPEN
+
+    def _odd_refused(self, key: _Key, flow: _Flow) -> None:
+        flow.state = _DONE
+        probe = flow.probe
+        if flow.alike or probe in ("fin", "null", "xmas") or (probe == "ack" and key[3] < _EPHEMERAL):
+            self._fail(key, probe, "refused", flow.time_us)
+
+    def unreachable(self, packet: Packet, quoted: Packet) -> None:
+        """An ICMP error about a TCP packet. "Time exceeded" is traceroute at work, not a refusal."""
+        key = (
+            quoted.source_ip,
+            quoted.source_port,
+            quoted.destination_ip,
+            quoted.destination_port,
+            packet.vlan,
+        )
+        flow = self._flows.get(key)
+        if flow is None or flow.state not in (_SENT, _ODD):
+            return
+        if packet.icmp_type == (3 if packet.protocol == ICMP else 1):
+            if flow.state == _ODD:
+                self._odd_refused(key, flow)
+            else:
+                self._fail(key, flow.probe, "refused", flow.time_us)
+        flow.state = _DONE
+
+    # both
+
+    def _payload(self, key: _Key, flow: _Flow, packet: Packet, forward: bool, now_us: int) -> None:
+        if flow.data != 3:
+            flow.data |= 1 if forward else 2
+            if flow.data == 3:
+                self._facts.succeeded(key[0], key[2], key[4])
+        if flow.ssh is not None:
+            if self.ssh.data(flow.ssh, packet, forward, now_us):
+                flow.ssh = None
+        elif packet.payload[:4] == b"SSH-":
+            flow.ssh = self.ssh.begin(key, packet, forward, now_us, sure=flow.probe != "")
+
+    def _complete(self, key: _Key, flow: _Flow) -> None:
+        flow.state = _OPEN
+        target = (key[0], key[2], key[3], key[4])
+        if self._known.get(target) is None:
+            self._known.put(target, True)
+
+    def _end(self, flow: _Flow, now_us: int) -> None:
+        flow.state = _DONE
+        if flow.ssh is not None:
+            self.ssh.close(flow.ssh, now_us)
+            flow.ssh = None
+
+    def _fail(self, key: _Key, probe: str, outcome: str, time_us: int) -> None:
+        source, _, destination, port, vlan = key
+        if self._known.get((source, destination, port, vlan)) is None:
+            self._facts.failed((source, destination, vlan, probe, outcome), time_us, port)
+
+    def _give_up(self, key: _Key, flow: _Flow) -> None:
+        """No answer, or none of the initiator's to the answer."""
+        state = flow.state
+        if state in (_SENT, _ANSWERED):
+            flow.state = _DONE
+            self._facts.unfinished(key[0], key[2], key[3], key[4], flow.time_us)
+            self._fail(key, flow.probe, "unanswered" if state == _SENT else "half_open", flow.time_us)
+        elif state == _ODD:
+            flow.state = _DONE
+            if flow.alike or flow.probe in ("fin", "null", "xmas"):
+                self._fail(key, flow.probe, "unanswered", flow.time_us)
+
+    def _joined(self, packet: Packet) -> bool:
+        """Complete a TCP header cut by fragments of 8 bytes (`nmap -f`); False if there is no whole header yet."""
+        pair = (packet.source_ip, packet.destination_ip, packet.vlan)
+        if not packet.fragment:
+            if packet.source_port:
+                self._cut.put(pair, packet)
+            return False
+        first = self._cut.get(pair)
+        second = packet.payload
+        if first is None or first.header_length or len(second) < 8:
+            return False
+        packet.source_port, packet.destination_port, packet.seq = first.source_port, first.destination_port, first.seq
+        packet.ack = int.from_bytes(second[:4], "big")
+        packet.header_length = (second[4] >> 4) * 4
+        packet.flags = second[5]
+        packet.window = int.from_bytes(second[6:8], "big")
+        packet.payload, packet.payload_length = b"", 0
+        first.header_length = packet.header_length  # used up
+        return packet.header_length >= 20
+
+    def tick(self, now_us: int) -> list[NetworkEvent]:
+        """The facts of this tick."""
+        facts: list[NetworkEvent] = []
+        for key, flow in self._deadlines.due(now_us):
+            self._give_up(key, flow)
+            if self._facts.full():
+                facts += self._facts.tick()
+        return facts + self._facts.tick() + self.ssh.tick(now_us)
+
+    def finish(self) -> list[NetworkEvent]:
+        """Give up waiting, and state it."""
+        facts: list[NetworkEvent] = []
+        for key, flow in self._deadlines.rest():
+            self._give_up(key, flow)
+            if self._facts.full():
+                facts += self._facts.tick()
+        return facts + self._facts.tick() + self.ssh.finish()
+
+    def age(self) -> None:
+        """Forget what was not used for a generation."""
+        for memory in (self._flows, self._known, self._numbers, self._cut):
+            memory.age()
+        self._facts.age()
+
+    def counters(self) -> dict[str, int]:
+        """Sizes and losses."""
+        return {
+            "tcp_flows_held": len(self._flows),
+            "tcp_flows_forgotten": self._flows.evicted,
+            "tcp_flows_judged_early": self._deadlines.early,
+            **self._facts.counters(),
+            **self.ssh.counters(),
+        }
+
+
+def _raw_syn(packet: Packet) -> bool:
+    """Whether a program made this SYN itself. Every current system sends MSS and SACK at least (28 bytes).
+
+    nmap: MSS only, window a multiple of 1024; zmap: MSS only, 65535; hping and older masscan: no option at all;
+    nmap's OS detection: tiny windows.
+    """
+    header_length, window = packet.header_length, packet.window
+    if header_length <= 20:
+        return True
+    return (header_length == 24 and (window % 1024 == 0 or window == 65535)) or window in (1, 3, 4, 16, 63, 512)
+
+
+def _odd_probe(packet: Packet, flags: int) -> str:
+    """The kind of scan that a first packet without SYN and RST may belong to, "" if none."""
+    if not flags & ACK:  # no stack sends these (RFC 9293: every segment of a connection carries ACK)
+        if flags == FIN:
+            return "fin"
+        return "xmas" if flags & (FIN | PSH | URG) else "null"
+    if packet.header_length == 20 and not packet.payload_length:
+        if flags == ACK:
+            return "ack"
+        if flags == FIN | ACK:
+            return "maimon"
+    return ""

@@ -1,0 +1,147 @@
+"""From failed TCP handshakes to facts: coalesced by source and destination, and by victim during a flood."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from siemd.events import NetworkEvent
+from siemd.sources.sniffer.facts import Held, Tally, address, fact, network
+from siemd.sources.sniffer.state import Aging
+
+FLOOD_SOURCES = 64  # sources that fail at one host within a tick; beyond, those that tried a port or two say nothing
+FLOOD_PORTS = 2
+BACKLOG_FLOOR = 64  # unfinished handshakes with one port within a tick
+MAX_PEERS = 256  # hosts remembered for each source
+MAX_TALLY = 65_536  # facts gathered in a tick before they are stated early
+
+Key = tuple[bytes, bytes, int, str, str]  # source, destination, vlan, probe, outcome
+
+
+class _Peers(msgspec.Struct, gc=False):
+    """The hosts that one source lately tried: who exchanged data with it, and who did not."""
+
+    good: set[bytes]
+    bad: set[bytes]
+
+    def success_percent(self) -> int:
+        """Share of the hosts that exchanged data."""
+        good = len(self.good)
+        total = good + len(self.bad - self.good)
+        return 100 * good // total if total else 0
+
+
+class TcpFacts:
+    """Gathers failures and states `tcp_probe` and `half_open_backlog`."""
+
+    def __init__(self, cap: int) -> None:
+        self._tally = Tally()
+        self._backlog = Tally()
+        self._peers: Aging[tuple[bytes, int], _Peers] = Aging(cap)
+        self.held_back = 0
+
+    def failed(self, key: Key, time_us: int, port: int) -> None:
+        """A probe of this kind failed at a port."""
+        self._tally.add(key, time_us, port)
+
+    def unfinished(self, source: bytes, destination: bytes, port: int, vlan: int, time_us: int) -> None:
+        """A handshake was begun and not completed, whatever rules will think of it."""
+        held = self._backlog.held.get((destination, port, vlan))
+        if held is None or len(held.targets) < MAX_TALLY:
+            self._backlog.add((destination, port, vlan), time_us, source)
+        else:
+            held.count += 1
+
+    def full(self) -> bool:
+        """Whether so much is gathered that it must be stated now."""
+        return len(self._tally.held) >= MAX_TALLY or len(self._backlog.held) >= MAX_TALLY
+
+    def succeeded(self, source: bytes, destination: bytes, vlan: int) -> None:
+        """The two exchanged data."""
+        peers = self._peers_of(source, vlan)
+        if len(peers.good) < MAX_PEERS:
+            peers.good.add(destination)
+
+    def _peers_of(self, source: bytes, vlan: int) -> _Peers:
+        peers = self._peers.get((source, vlan))
+        if peers is None:
+            peers = _Peers(set(), set())
+            self._peers.put((source, vlan), peers)
+        return peers
+
+    def tick(self) -> list[NetworkEvent]:
+        """The facts of this tick."""
+        held = self._tally.take()
+        flooded = _flooded(held)
+        facts: list[NetworkEvent] = []
+        for key, entry in held.items():
+            if key[1:3] in flooded and len(entry.targets) <= FLOOD_PORTS:
+                self.held_back += entry.count
+                continue
+            facts += self._probe_facts(key, entry)
+        for (destination, port, vlan), entry in self._backlog.take().items():
+            if entry.count >= BACKLOG_FLOOR:
+                facts.append(_backlog_fact(destination, port, vlan, entry))
+        return facts
+
+    def _probe_facts(self, key: Key, held: Held) -> list[NetworkEvent]:
+        source, destination, vlan, probe, outcome = key
+        peers = self._peers_of(source, vlan)
+        if len(peers.bad) < MAX_PEERS:
+            peers.bad.add(destination)
+        percent = peers.success_percent()
+        lists = held.lists()
+        facts = []
+        for ports in lists:
+            what = f"port {ports[0]}" if len(ports) == 1 else f"{len(ports)} ports"
+            facts.append(
+                fact(
+                    "tcp_probe",
+                    held.time_us,
+                    {
+                        "probe": probe,
+                        "outcome": outcome,
+                        "destination_ports": ports,
+                        "destination_network": network(destination),
+                        "success_percent": percent,
+                        "vlan": vlan,
+                    },
+                    source_ip=address(source),
+                    destination_ip=address(destination),
+                    destination_port=ports[0],
+                    protocol="tcp",
+                    count=held.count if len(lists) == 1 else len(ports),
+                    message=f"{address(source)} probed TCP {what} of {address(destination)} ({probe}): {outcome}",
+                )
+            )
+        return facts
+
+    def age(self) -> None:
+        """Forget what was not used for a generation."""
+        self._peers.age()
+
+    def counters(self) -> dict[str, int]:
+        """Sizes and losses."""
+        return {"tcp_probes_held_back": self.held_back, "tcp_sources_forgotten": self._peers.evicted}
+
+
+def _flooded(held: dict[Key, Held]) -> set[tuple[bytes, int]]:
+    """The (destination, vlan) at which too many sources with a port or two failed in one tick."""
+    if len(held) <= FLOOD_SOURCES:
+        return set()
+    sources = Counter(key[1:3] for key, entry in held.items() if len(entry.targets) <= FLOOD_PORTS)
+    return {(victim[0], victim[1]) for victim, count in sources.items() if count > FLOOD_SOURCES}
+
+
+def _backlog_fact(destination: bytes, port: int, vlan: int, held: Held) -> NetworkEvent:
+    return fact(
+        "half_open_backlog",
+        held.time_us,
+        {"source_count": len(held.targets), "destination_network": network(destination), "vlan": vlan},
+        destination_ip=address(destination),
+        destination_port=port,
+        protocol="tcp",
+        count=held.count,
+        message=f"{held.count} handshakes with {address(destination)} port {port} were not completed",
+    )

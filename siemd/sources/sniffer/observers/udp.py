@@ -1,0 +1,165 @@
+"""UDP probes: datagrams that were refused by ICMP or never answered."""
+
+from __future__ import annotations
+
+import msgspec
+
+from siemd.events import NetworkEvent
+from siemd.sources.sniffer.facts import Tally, address, fact, network
+from siemd.sources.sniffer.packet import ICMP, UDP, Packet
+from siemd.sources.sniffer.state import Aging, Deadlines
+
+_TRACEROUTE_HOPS = 32
+_WELL_KNOWN = 1024
+_DNS = 53
+
+_Key = tuple[bytes, int, bytes, int, int]
+
+
+class _Flow(msgspec.Struct, gc=False):
+    """Datagrams of one source port to one port."""
+
+    time_us: int
+    count: int
+    waiting: bool
+
+
+class UdpObserver:
+    """States `udp_probe`. feed takes UDP packets, unreachable the ICMP errors that quote one."""
+
+    def __init__(self, answer_timeout_us: int, cap: int) -> None:
+        self._flows: Aging[_Key, _Flow] = Aging(cap)
+        self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(cap)
+        self._deadlines: Deadlines[tuple[_Key, _Flow]] = Deadlines(answer_timeout_us, cap)
+        self._tally = Tally()
+
+    def feed(self, packet: Packet, now_us: int) -> None:
+        """Look at one packet."""
+        source, source_port = packet.source_ip, packet.source_port
+        destination, destination_port, vlan = packet.destination_ip, packet.destination_port, packet.vlan
+        key = (source, source_port, destination, destination_port, vlan)
+        flow = self._flows.get(key)
+        if flow is not None:
+            if flow.waiting:
+                flow.count += 1
+            return
+        flow = self._flows.get((destination, destination_port, source, source_port, vlan))
+        if flow is not None:  # an answer
+            flow.waiting = False
+            target = (destination, source, source_port, vlan)
+            if self._known.get(target) is None:
+                self._known.put(target, True)
+            return
+        probe = not _no_probe(packet)
+        flow = _Flow(packet.time_us, 1, probe)
+        self._flows.put(key, flow)
+        if probe:
+            self._deadlines.push(now_us, (key, flow))
+
+    def error(self, packet: Packet, quoted: Packet) -> None:
+        """An ICMP error about a datagram. Only "unreachable" refuses; "time exceeded" is traceroute at work."""
+        key = (
+            quoted.source_ip,
+            quoted.source_port,
+            quoted.destination_ip,
+            quoted.destination_port,
+            packet.vlan,
+        )
+        flow = self._flows.get(key)
+        refused = packet.icmp_type == (3 if packet.protocol == ICMP else 1)
+        if flow is None:
+            if not quoted.destination_port or not refused or _no_probe(quoted, quote=True):
+                return
+            if self._flows.get((key[2], key[3], key[0], key[1], key[4])) is not None:
+                return  # an answer that came too late for who had asked
+            flow = _Flow(packet.time_us, 1, True)
+            self._flows.put(key, flow)
+        if flow.waiting:
+            flow.waiting = False
+            if refused:
+                self._state(key, flow, "refused")
+
+    def _state(self, key: _Key, flow: _Flow, outcome: str) -> None:
+        source, _, destination, port, vlan = key
+        if self._known.get((source, destination, port, vlan)) is None:
+            self._tally.add((source, destination, vlan, outcome), flow.time_us, port, flow.count)
+
+    def _give_up(self, key: _Key, flow: _Flow) -> None:
+        if flow.waiting:
+            flow.waiting = False
+            self._state(key, flow, "unanswered")
+
+    def tick(self, now_us: int) -> list[NetworkEvent]:
+        """The facts of this tick."""
+        for key, flow in self._deadlines.due(now_us):
+            self._give_up(key, flow)
+        facts = []
+        for (source, destination, vlan, outcome), held in self._tally.take().items():
+            lists = held.lists()
+            for ports in lists:
+                what = f"port {ports[0]}" if len(ports) == 1 else f"{len(ports)} ports"
+                facts.append(
+                    fact(
+                        "udp_probe",
+                        held.time_us,
+                        {
+                            "outcome": outcome,
+                            "destination_ports": ports,
+                            "destination_network": network(destination),
+                            "vlan": vlan,
+                        },
+                        source_ip=address(source),
+                        destination_ip=address(destination),
+                        destination_port=ports[0],
+                        protocol="udp",
+                        count=held.count if len(lists) == 1 else len(ports),
+                        message=f"{address(source)} probed UDP {what} of {address(destination)}: {outcome}",
+                    )
+                )
+        return facts
+
+    def finish(self) -> None:
+        """Give up waiting; the next tick states it."""
+        for key, flow in self._deadlines.rest():
+            self._give_up(key, flow)
+
+    def age(self) -> None:
+        """Forget what was not used for a generation."""
+        self._flows.age()
+        self._known.age()
+
+    def counters(self) -> dict[str, int]:
+        """Sizes and losses."""
+        return {
+            "udp_flows_held": len(self._flows),
+            "udp_flows_forgotten": self._flows.evicted,
+            "udp_flows_judged_early": self._deadlines.early,
+        }
+
+
+def _no_probe(packet: Packet, *, quote: bool = False) -> bool:
+    """Whether a first datagram is not a question to one host: traceroute, an answer, or meant for many.
+
+    quote: it is known from an ICMP error only, so its payload is not.
+    """
+    destination = packet.destination_ip
+    port = packet.destination_port
+    if packet.protocol != UDP or _to_many(destination):
+        return True
+    if packet.ttl <= _TRACEROUTE_HOPS and (33000 <= port < 33700 or 44444 <= port < 44700):
+        return True  # traceroute and mtr count up from 33434 or 33000, tracepath from 44444
+    source_port = packet.source_port
+    if source_port >= _WELL_KNOWN or port < _WELL_KNOWN:
+        return False
+    if quote or not packet.payload_length:
+        return quote
+    # From a service to a client's port: an answer whose question was not seen. A scanner that uses such a source port
+    # sends DNS *questions*, or nothing.
+    return not (source_port == _DNS and len(packet.payload) > 2 and packet.payload[2] < 0x80)
+
+
+def _to_many(destination: bytes) -> bool:
+    """Multicast, or a broadcast as far as an address tells."""
+    if len(destination) != 4:
+        return destination[:1] == b"\xff"
+    return destination[0] >= 224 or destination[3] == 255

@@ -1,0 +1,86 @@
+"""Bounded memory for the observers: a map that forgets the idle, and a queue of what falls due."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Aging(Generic[K, V]):
+    """A map in two generations: what is not looked up for a whole generation is forgotten.
+
+    A generation ends by time (`age`) or when it is half the cap; only the latter counts as eviction. Values must not
+    be None. Costs no time stamps and no list: a hit in the young generation is one dict lookup.
+    """
+
+    __slots__ = ("_half", "_old", "_young", "evicted")
+
+    def __init__(self, cap: int) -> None:
+        self._half = max(1, cap // 2)
+        self._young: dict[K, V] = {}
+        self._old: dict[K, V] = {}
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def get(self, key: K) -> V | None:
+        """The value, which thereby counts as used; None if there is none."""
+        value = self._young.get(key)
+        if value is None and self._old:
+            value = self._old.pop(key, None)
+            if value is not None:
+                self.put(key, value)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Set a value."""
+        self._young[key] = value
+        if len(self._young) >= self._half:
+            self.evicted += len(self._old)
+            self.age()
+
+    def age(self) -> None:
+        """Begin a new generation; the old one is forgotten."""
+        self._old = self._young
+        self._young = {}
+
+
+class Deadlines(Generic[V]):
+    """Things to judge after a fixed wait, in order; beyond the cap the oldest are judged early, counted.
+
+    Times are of the sensor's own clock (microseconds), which never runs backwards.
+    """
+
+    __slots__ = ("_cap", "_queue", "_wait_us", "early")
+
+    def __init__(self, wait_us: int, cap: int) -> None:
+        self._wait_us = wait_us
+        self._cap = cap
+        self._queue: deque[tuple[int, V]] = deque()
+        self.early = 0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def push(self, now_us: int, item: V) -> None:
+        """Let the item fall due after the wait."""
+        self._queue.append((now_us + self._wait_us, item))
+
+    def due(self, now_us: int) -> Iterator[V]:
+        """Take out what is due, and what is beyond the cap."""
+        queue = self._queue
+        while queue and queue[0][0] <= now_us:
+            yield queue.popleft()[1]
+        while len(queue) > self._cap:
+            self.early += 1
+            yield queue.popleft()[1]
+
+    def rest(self) -> Iterator[V]:
+        """Take out everything."""
+        while self._queue:
+            yield self._queue.popleft()[1]
