@@ -7,7 +7,8 @@ from pathlib import Path
 
 from siemd.detection.config import DetectionConfig
 from siemd.detection.nearest import did_you_mean
-from siemd.detection.rule import AnyRule, Correlation, Rule, read_rules
+from siemd.detection.rule import AnyRule, Correlation, Rule
+from siemd.detection.rulefile import read_rules
 from siemd.errors import FileError
 from siemd.resources import resource
 
