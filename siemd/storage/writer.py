@@ -37,7 +37,7 @@ class Writer:
         host: str,
         grace_s: float = 10.0,
     ) -> None:
-        """grace_s: how long the spool may be shipped at the end, to a server that answers. UserError for a wrong URL."""
+        """grace_s: how long the spool may be shipped at the end, to a server that answers. UserError: a wrong URL."""
         self.store = open_store(config, data_dir)
         self.description = self.store.description
         self.unaccepted_events = 0  # taken from the channel and not yet on disk

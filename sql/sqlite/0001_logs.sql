@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS logs (
     destination_port INTEGER,
     protocol TEXT NOT NULL,
     count INTEGER NOT NULL,
-    user_name TEXT NOT NULL,
+    user_name TEXT COLLATE NOCASE NOT NULL,
     message TEXT NOT NULL,
     fields TEXT NOT NULL
 );

@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS alerts (
     level TEXT NOT NULL,
     rule TEXT NOT NULL,
     rule_id TEXT NOT NULL,
-    title TEXT NOT NULL,
+    title TEXT COLLATE NOCASE NOT NULL,
     count INTEGER NOT NULL,
     reason TEXT NOT NULL,
     group_values TEXT NOT NULL,

@@ -1,0 +1,28 @@
+-- Incidents: one row each, the newest revision wins. time: of the last change. Few, so without partitions.
+CREATE TABLE IF NOT EXISTS alerts (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    time DATETIME(6) NOT NULL,
+    host VARCHAR(255) NOT NULL,
+    source VARCHAR(64) NOT NULL,
+    epoch BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    incident_id VARCHAR(191) NOT NULL,
+    revision BIGINT NOT NULL,
+    first_seen DATETIME(6) NOT NULL,
+    last_seen DATETIME(6) NOT NULL,
+    status VARCHAR(16) NOT NULL,
+    level VARCHAR(16) NOT NULL,
+    rule VARCHAR(191) NOT NULL,
+    rule_id VARCHAR(64) NOT NULL,
+    title VARCHAR(255) COLLATE utf8mb4_general_ci NOT NULL,
+    count BIGINT NOT NULL,
+    reason MEDIUMTEXT COLLATE utf8mb4_general_ci NOT NULL,
+    group_values JSON NOT NULL,
+    tags JSON NOT NULL,
+    evidence JSON NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE KEY alerts_incident_id (incident_id),
+    KEY alerts_time (time),
+    KEY alerts_last_seen (last_seen),
+    KEY alerts_rule (rule, last_seen)
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
