@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
-import yaml
 from msgspec import Meta
 
 from siemd.detection import DetectionConfig
-from siemd.errors import FileError, UserError
+from siemd.errors import UserError
 from siemd.sources import SOURCES
 from siemd.storage import StorageConfig
 from siemd.units import Bytes, Seconds
@@ -140,32 +139,10 @@ def parse_config(document: Document) -> Config:
     return config
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of siemd.yaml, for editors."""
-    schema = msgspec.json.schema(Config, schema_hook=_schema)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "siemd.yaml", **schema}
-
-
-def default_yaml() -> str:
-    """siemd.yaml with every key at its default and what it means; config/siemd.yaml is exactly this text."""
-    lines = [
-        "# siemd.yaml: every key, at its default. Keep only what you change; unknown keys are refused.",
-        "# Durations: 500ms, 10s, 5m, 2h, 30d. Sizes: 64KiB, 32MiB, 1GiB. ${NAME} is replaced from the environment.",
-        "# `siemd check` tells whether this file and the rules are right; `siemd config schema` helps editors.",
-    ]
-    _document_struct(cast("msgspec.inspect.StructType", msgspec.inspect.type_info(Config)), Config(), lines, 0)
-    return "\n".join(lines) + "\n"
-
-
 def _decode(kind: type[Any], value: object) -> Any:
     if kind in (Seconds, Bytes):
         return kind.parse(value)
     raise NotImplementedError(kind)
-
-
-def _schema(kind: type[Any]) -> dict[str, Any]:
-    example = "10s" if kind is Seconds else "32MiB"
-    return {"type": ["string", "number"], "examples": [example]}
 
 
 def _expand(document: Document, value: Any, keys: tuple[str | int, ...]) -> Any:
@@ -216,41 +193,6 @@ def _beside(config_path: str, folder: str) -> str:
     return folder if folder == "builtin" else str((Path(config_path).parent / Path(folder).expanduser()).absolute())
 
 
-def _document_struct(info: msgspec.inspect.StructType, defaults: Any, lines: list[str], depth: int) -> None:
-    """Append a struct's keys to `lines`, each under its description."""
-    pad = "  " * depth
-    for field in info.fields:
-        kind, description = field.type, ""
-        while isinstance(kind, msgspec.inspect.Metadata):
-            description = (kind.extra_json_schema or {}).get("description", description)
-            kind = kind.type
-        value = getattr(defaults, field.name)
-        nested = isinstance(kind, msgspec.inspect.StructType)
-        if nested and not description:
-            description = (kind.cls.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
-        if depth == 0:
-            lines.append("")
-        lines.extend(f"{pad}# {line}" for line in _wrap(" ".join(description.split()), 110 - len(pad)))
-        if nested:
-            lines.append(f"{pad}{field.encode_name}:")
-            _document_struct(kind, value, lines, depth + 1)
-        else:
-            lines.append(f"{pad}{field.encode_name}: {_scalar(value)}")
-
-
-def _wrap(text: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width, break_long_words=False)
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, Seconds | Bytes):
-        return str(value)
-    text = yaml.safe_dump(msgspec.to_builtins(value), default_flow_style=True, width=10_000, sort_keys=False)
-    return text.removesuffix("\n").removesuffix("\n...")
-
-
 def require_data_dir(config: Config) -> Path:
     """Make the data directory, readable by its owner alone; raises UserError when that can't be done."""
     path = config.data_path()
@@ -261,6 +203,3 @@ def require_data_dir(config: Config) -> Path:
             f"the data directory {path} cannot be made: {error.strerror}", "set data_dir in siemd.yaml"
         ) from None
     return path
-
-
-__all__ = ["Config", "FileError", "default_path", "default_yaml", "json_schema", "load_config", "require_data_dir"]

@@ -63,4 +63,4 @@ class Health:
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Every component as a JSON-ready dict."""
-        return [msgspec.to_builtins(component) for component in self._components.values()]
+        return [msgspec.to_builtins(component, enc_hook=str) for component in self._components.values()]

@@ -79,7 +79,7 @@ def printable(text: str) -> str:
 def _formatter(shared: list[Any], *, as_json: bool) -> logging.Formatter:
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if as_json:
-        processors = [remove, structlog.processors.format_exc_info, _stable_order, _render_json]
+        processors: list[Any] = [remove, structlog.processors.format_exc_info, _stable_order, _render_json]
     else:
         processors = [remove, _drop_traceback, _escape, structlog.dev.ConsoleRenderer(pad_event_to=24, sort_keys=False)]
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=processors)

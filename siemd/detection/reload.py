@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
 from siemd.detection.config import DetectionConfig
-from siemd.detection.ruleset import Ruleset, load_ruleset, rule_folders
+from siemd.detection.ruleset import Ruleset, load_ruleset, rule_files, rule_folders
 from siemd.health import ComponentHealth
 
 POLL_S = 2.0
@@ -71,14 +70,10 @@ class RuleWatcher:
         """Name, size and modification time of every rule file."""
         found = set()
         for folder in rule_folders(self._config):
-            for path in _yaml_files(folder):
+            for path in rule_files(folder):
                 try:
                     state = path.stat()
                 except OSError:
                     continue
                 found.add((str(path), state.st_mtime_ns, state.st_size))
         return frozenset(found)
-
-
-def _yaml_files(folder: Path) -> list[Path]:
-    return [folder] if folder.is_file() else [path for path in folder.rglob("*") if path.suffix in (".yml", ".yaml")]

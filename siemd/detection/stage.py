@@ -49,6 +49,7 @@ class DetectionStage:
     async def run(self) -> None:
         """Work until the incoming channel ends; closing the outgoing one is the caller's."""
         self._health.set("ok", f"{len(self._detector.ruleset.rules)} rules")
+        self._outlet.health.set("ok", "no alert yet")
         try:
             while (batches := await self._next_batches()) is not None:
                 if self._reload is not None:
@@ -59,6 +60,7 @@ class DetectionStage:
                 if alerts:
                     self._announce(alerts)
                     await self._outlet.send(alerts)
+                    self._outlet.health.set("ok", f"the newest: {alerts[-1].rule}")
                 for batch in batches:
                     self._health.sent += len(batch.events)
                     await self._outlet.channel.put(batch)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from siemd.sources.base import Outlet, Source
 from siemd.sources.metrics import Metrics
+from siemd.sources.sniffer import Sniffer
 
-SOURCES: dict[str, type[Source]] = {source.name: source for source in (Metrics,)}
+SOURCES: dict[str, type[Source]] = {source.name: source for source in (Sniffer, Metrics)}
 
 __all__ = ["SOURCES", "Outlet", "Source"]

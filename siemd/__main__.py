@@ -1,0 +1,7 @@
+"""python -m siemd: the same as the command siemd."""
+
+import sys
+
+from siemd.cli import main
+
+sys.exit(main())

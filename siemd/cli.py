@@ -1,0 +1,152 @@
+"""Every command of siemd; each prints what a person needs and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from siemd import __version__
+from siemd.config import Config, default_path, load_config
+from siemd.errors import UserError
+
+EXIT_OK, EXIT_MISTAKE, EXIT_INTERRUPTED = 0, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. A UserError becomes one line on stderr and exit code 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        run: Callable[[argparse.Namespace], int] = options.command
+        return run(options)
+    except UserError as error:
+        print(f"siemd: {error}", file=sys.stderr)
+        return EXIT_MISTAKE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # `siemd … | head`
+        sys.stderr.close()
+        return EXIT_OK
+
+
+def _run(options: argparse.Namespace) -> int:
+    from siemd.commands import run
+
+    return run.run(_config(options))
+
+
+def _check(options: argparse.Namespace) -> int:
+    from siemd.detection import load_ruleset
+
+    config = _config(options)
+    ruleset = load_ruleset(config.detection)
+    for problem in ruleset.problems:
+        print(problem, file=sys.stderr)
+    source = options.config or "the default configuration"
+    verdict = f"{len(ruleset.problems)} problems" if ruleset.problems else "no problem"
+    print(f"{source}: right; {len(ruleset.rules)} rules, {verdict}")
+    return EXIT_MISTAKE if ruleset.problems else EXIT_OK
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from siemd.commands.rules import load_reporting
+    from siemd.replay import replay, stdout_text
+
+    config = _config(options)
+    return replay(options.files, config, load_reporting(config), stdout_text(), sys.stderr)
+
+
+def _rules(options: argparse.Namespace) -> int:
+    from siemd.commands import rules
+
+    return rules.run(options, _config(options))
+
+
+def _db(options: argparse.Namespace) -> int:
+    from siemd.commands import db
+
+    return db.run(options, _config(options))
+
+
+def _status(options: argparse.Namespace) -> int:
+    from siemd.commands import status
+
+    return status.run(options, _config(options))
+
+
+def _config_show(options: argparse.Namespace) -> int:
+    from siemd.config_docs import default_yaml, json_schema
+
+    if options.what == "schema":
+        print(json.dumps(json_schema(), indent=2))
+    else:
+        print(default_yaml(), end="")
+    return EXIT_OK
+
+
+def _version(options: argparse.Namespace) -> int:
+    print(f"siemd {__version__}")
+    return EXIT_OK
+
+
+def _config(options: argparse.Namespace) -> Config:
+    """The configuration that the command's options name."""
+    config = load_config(options.config)
+    if options.data_dir:
+        config.data_dir = str(options.data_dir)
+    return config
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="siemd",
+        description="A SIEM daemon: packets, event logs and host metrics, Sigma rules, no event lost in silence.",
+        epilog="`siemd COMMAND --help` tells more of each command.",
+    )
+    parser.add_argument("--version", action="version", version=f"siemd {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "-c", "--config", type=Path, metavar="FILE", help=f"siemd.yaml (default: {default_path()} if it is there)"
+    )
+    common.add_argument("--data-dir", type=Path, metavar="DIR", help="use DIR instead of the configured data_dir")
+
+    def add(name: str, text: str, command: Callable[[argparse.Namespace], int], parent: Any = commands) -> Any:
+        added = parent.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[common])
+        added.set_defaults(command=command)
+        return added
+
+    add("run", "watch, detect and store until stopped", _run)
+    add("check", "check siemd.yaml and the rules; mistakes come as file:line:column", _check)
+    replay = add("replay", "run recorded files (pcap, pcapng, evtx, JSON lines) through the detector", _replay)
+    replay.add_argument("files", nargs="+", type=Path, metavar="FILE", help="recognised by content, not by name")
+    database = add("db", "apply, show or clear the schema of the store", _db)
+    database.add_argument("action", choices=["migrate", "status", "reset"], help="reset deletes every stored event")
+    database.add_argument("--yes", action="store_true", help="do not ask before a reset")
+    _add_rules(commands, common)
+    status = add("status", "what the running siemd is doing, and the newest alerts", _status)
+    status.add_argument("--json", action="store_true", help="as one JSON object")
+    status.add_argument("--alerts", type=int, default=5, metavar="N", help="how many alerts to show (default: 5)")
+    settings = add("config", "print the documented default siemd.yaml, or its JSON Schema for editors", _config_show)
+    settings.add_argument("what", choices=["default", "schema"])
+    add("version", "print the version", _version)
+    return parser
+
+
+def _add_rules(commands: Any, common: argparse.ArgumentParser) -> None:
+    rules = commands.add_parser(
+        "rules", help="list, show or test the rules", description="List, show or test the rules."
+    )
+    actions = rules.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    listing = actions.add_parser("list", help="every rule, a line each", parents=[common])
+    listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    show = actions.add_parser("show", help="one rule as it is written", parents=[common])
+    show.add_argument("rule", help="short name or id")
+    test = actions.add_parser("test", help="run one rule over recorded events; prints what it finds", parents=[common])
+    test.add_argument("rule", help="short name or id, or a rule file")
+    test.add_argument("events", nargs="+", type=Path, metavar="EVENTS", help="JSON lines, EVTX, pcap or pcapng")
+    for action in (listing, show, test):
+        action.set_defaults(command=_rules)

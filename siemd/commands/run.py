@@ -1,0 +1,53 @@
+"""siemd run: the daemon in the foreground, as a service manager or a person starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import structlog
+
+from siemd import logs
+from siemd.app import App
+from siemd.config import Config, require_data_dir
+from siemd.errors import UserError
+from siemd.lock import DataDirLock
+
+FAILED = 1  # a service manager starts siemd again; a person's mistake (2) it leaves alone
+
+
+def run(config: Config) -> int:
+    """Run until stopped; 0 when every accepted event is stored, 1 when a forced stop or a bug ended it."""
+    data_dir = require_data_dir(config)
+    lock = DataDirLock(data_dir)
+    lock.acquire()
+    try:
+        _start_logs(config)
+        lost = asyncio.run(App(config, data_dir).run())
+    except Exception as error:
+        cause = _first(error)
+        if isinstance(cause, UserError):
+            structlog.get_logger("siemd").error("siemd.refused", reason=cause.message, hint=cause.hint)
+            raise cause from None
+        structlog.get_logger("siemd").critical("siemd.bug", exc_info=error)
+        print(f"siemd: a bug ended siemd ({cause!r}); please report it with {config.log_path()}", file=sys.stderr)
+        return FAILED
+    finally:
+        lock.release()
+    return FAILED if lost else 0
+
+
+def _start_logs(config: Config) -> None:
+    path, settings = config.log_path(), config.log
+    try:
+        logs.setup(settings.level, path, max_bytes=settings.max_bytes, keep_files=settings.keep_files)
+    except OSError as error:
+        hint = "give siemd the right to write there, or set log.file in siemd.yaml"
+        raise UserError(f"the log {path} cannot be written: {error.strerror}", hint) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    """The cause inside nested task groups' errors."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,102 @@
+"""What siemd.yaml may hold, told from the typed configuration itself: the documented file and its JSON Schema."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import msgspec
+import yaml
+from msgspec import inspect
+
+from siemd.config import Config
+from siemd.units import Bytes, Seconds
+
+_PLAIN: dict[type[Any], str] = {
+    inspect.StrType: "string",
+    inspect.BoolType: "boolean",
+    inspect.IntType: "integer",
+    inspect.FloatType: "number",
+    inspect.NoneType: "null",
+}
+
+
+def default_yaml() -> str:
+    """siemd.yaml with every key at its default and what it means; config/siemd.yaml is exactly this text."""
+    lines = [
+        "# siemd.yaml: every key, at its default. Keep only what you change; unknown keys are refused.",
+        "# Durations: 500ms, 10s, 5m, 2h, 30d. Sizes: 64KiB, 32MiB, 1GiB. ${NAME} is replaced from the environment.",
+        "# `siemd check` tells whether this file and the rules are right; `siemd config schema` helps editors.",
+    ]
+    _document(inspect.type_info(Config), Config(), lines, 0)
+    return "\n".join(lines) + "\n"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of siemd.yaml, for editors."""
+    schema = _schema(inspect.type_info(Config), Config())
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "siemd.yaml", **schema}
+
+
+def _unwrap(kind: Any) -> tuple[Any, str]:
+    """A type without its metadata, and the description found there."""
+    description = ""
+    while isinstance(kind, inspect.Metadata):
+        description = (kind.extra_json_schema or {}).get("description", description)
+        kind = kind.type
+    if isinstance(kind, inspect.StructType) and not description:
+        description = (kind.cls.__doc__ or "").strip().split("\n\n")[0]
+    return kind, " ".join(description.split())
+
+
+def _document(info: Any, defaults: Any, lines: list[str], depth: int) -> None:
+    """Append a struct's keys to `lines`, each under its description."""
+    pad = "  " * depth
+    for field in info.fields:
+        kind, description = _unwrap(field.type)
+        value = getattr(defaults, field.name)
+        if depth == 0 or isinstance(kind, inspect.StructType):
+            lines.append("")
+        wrapped = textwrap.wrap(description, 110 - len(pad), break_long_words=False)
+        lines.extend(f"{pad}# {line}" for line in wrapped)
+        if isinstance(kind, inspect.StructType):
+            lines.append(f"{pad}{field.encode_name}:")
+            _document(kind, value, lines, depth + 1)
+        else:
+            lines.append(f"{pad}{field.encode_name}: {_scalar(value)}")
+
+
+def _scalar(value: Any) -> str:
+    text = yaml.safe_dump(_plain(value), default_flow_style=True, width=10_000, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _plain(value: Any) -> Any:
+    """A default as YAML and JSON hold it: durations and sizes as people write them."""
+    return msgspec.to_builtins(value, enc_hook=str)
+
+
+def _schema(kind: Any, default: Any = msgspec.UNSET) -> dict[str, Any]:
+    kind, description = _unwrap(kind)
+    result: dict[str, Any] = {"description": description} if description else {}
+    if isinstance(kind, inspect.StructType):
+        properties = {f.encode_name: _schema(f.type, getattr(default, f.name, msgspec.UNSET)) for f in kind.fields}
+        return {**result, "type": "object", "properties": properties, "additionalProperties": False}
+    if isinstance(kind, inspect.UnionType):
+        result["anyOf"] = [_schema(member) for member in kind.types]
+    elif isinstance(kind, inspect.LiteralType):
+        result["enum"] = list(kind.values)
+    elif isinstance(kind, inspect.ListType):
+        result |= {"type": "array", "items": _schema(kind.item_type)}
+    elif isinstance(kind, inspect.DictType):
+        result |= {"type": "object", "additionalProperties": _schema(kind.value_type)}
+    elif isinstance(kind, inspect.CustomType):
+        examples = {Seconds: ["10s", "5m"], Bytes: ["32MiB", "1GiB"]}
+        result |= {"type": ["string", "number"], "examples": examples.get(kind.cls, [])}
+    else:
+        result["type"] = _PLAIN[type(kind)]
+        bounds = {"minimum": getattr(kind, "ge", None), "maximum": getattr(kind, "le", None)}
+        result |= {name: bound for name, bound in bounds.items() if bound is not None}
+    if default is not msgspec.UNSET:
+        result["default"] = _plain(default)
+    return result

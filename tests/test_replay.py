@@ -1,0 +1,106 @@
+"""siemd replay: by content, deterministic, every file on its own, and honest about what it could not read."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from siemd.config import Config
+from siemd.detection import Ruleset, load_ruleset
+from siemd.events import LogEvent
+from siemd.replay import replay
+
+START_US = 1_790_000_000_000_000
+
+
+@pytest.fixture(scope="session")
+def ruleset() -> Ruleset:
+    return load_ruleset(Config().detection)
+
+
+def failed_logins(count: int, source_ip: str = "192.0.2.7") -> bytes:
+    lines = []
+    for number in range(count):
+        event = LogEvent(
+            time_us=START_US + number * 1_000_000,
+            table="security_logs",
+            platform="linux",
+            channel="authpriv",
+            provider="sshd",
+            source_ip=source_ip,
+            user_name="root",
+            fields={
+                "event_type": "ssh_auth",
+                "outcome": "failure",
+                "attempts": 1,
+                "source_ip": source_ip,
+                "user_name": "root",
+            },
+        )
+        lines.append(msgspec.json.encode(event))
+    return b"\n".join(lines) + b"\n"
+
+
+def run(paths: list[Path], ruleset: Ruleset) -> tuple[int, list[dict[str, object]], str]:
+    out, err = io.StringIO(), io.StringIO()
+    code = replay(paths, Config(), ruleset, out, err)
+    return code, [json.loads(line) for line in out.getvalue().splitlines()], err.getvalue()
+
+
+def test_alerts_are_json_lines_with_the_promised_keys(tmp_path: Path, ruleset: Ruleset) -> None:
+    path = tmp_path / "auth.whatever"
+    path.write_bytes(failed_logins(60))
+    code, alerts, summary = run([path], ruleset)
+    assert code == 0
+    assert [alert["rule"] for alert in alerts] == ["ssh_bruteforce"]
+    wanted = "rule rule_id title level first_seen last_seen count group tags source_file reason"
+    assert set(wanted.split()) <= set(alerts[0])
+    assert alerts[0]["source_file"] == str(path)
+    assert str(alerts[0]["first_seen"]).startswith("2026-09-21T")
+    assert "60 events, 1 alerts" in summary
+
+
+def test_same_input_same_answer_whatever_stands_beside_it(tmp_path: Path, ruleset: Ruleset) -> None:
+    paths = [tmp_path / name for name in ("a", "b")]
+    for path in paths:
+        path.write_bytes(failed_logins(60))
+    _, both, _ = run(paths, ruleset)
+    _, again, _ = run(paths, ruleset)
+    _, alone, _ = run(paths[:1], ruleset)
+    assert both == again
+    assert [alert for alert in both if alert["source_file"] == str(paths[0])] == alone
+
+
+def test_what_cannot_be_read_is_named_and_the_others_are_done(tmp_path: Path, ruleset: Ruleset) -> None:
+    (tmp_path / "good").write_bytes(failed_logins(60))
+    (tmp_path / "noise").write_bytes(bytes(range(256)) * 10)
+    (tmp_path / "empty").touch()
+    (tmp_path / "folder").mkdir()
+    names = ["missing", "noise", "empty", "folder", "good"]
+    code, alerts, summary = run([tmp_path / name for name in names], ruleset)
+    assert code == 2
+    assert [alert["rule"] for alert in alerts] == ["ssh_bruteforce"]
+    for name, reason in [
+        ("missing", "No such file"),
+        ("noise", "neither a capture"),
+        ("empty", "empty"),
+        ("folder", "directory"),
+    ]:
+        (line,) = [line for line in summary.splitlines() if line.startswith(f"{tmp_path / name}:")]
+        assert reason in line
+    assert "4 not (wholly) read" in summary
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from([b"", b"\xd4\xc3\xb2\xa1", b"\n\r\r\n", b"ElfFile\x00", b"{", b'{"type":"log",']), st.binary())
+def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, head: bytes, rest: bytes) -> None:
+    path = tmp_path_factory.mktemp("any") / "file"
+    path.write_bytes(head + rest)
+    out, err = io.StringIO(), io.StringIO()
+    assert replay([path], Config(), Ruleset([]), out, err) in (0, 2)
