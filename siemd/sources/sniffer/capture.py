@@ -73,22 +73,16 @@ class RawCapture:
 
     def read(self, timeout_s: float) -> list[Frame]:
         """The frames that have come, about MAX_FRAMES at most; none after timeout_s of silence. Raises CaptureError."""
-        if not self._more:
+        if not self._more and self._failure is None:
             if not self._wait(timeout_s):
                 return []
             time.sleep(_GATHER_S)
-        if self._failure is not None:
+        if self._failure is not None and not self._more:
             raise self._failure
         frames: list[Frame] = []
         self._more = False
         for opened in self._sockets:
-            try:
-                while opened.receive(frames):
-                    if len(frames) >= MAX_FRAMES:
-                        self._more = True
-                        break
-            except OSError as error:  # the system says it only once
-                self._failure = _explained(error, opened.interface)
+            self._drain(opened, frames)
         if self._failure is not None and not frames:
             raise self._failure
         if len(self._sockets) > 1:
@@ -108,6 +102,18 @@ class RawCapture:
         self._sockets.clear()
         self._failure = None
         self._more = False
+
+    def _drain(self, opened: _Socket, frames: list[Frame]) -> None:
+        """Append what waits in one socket; what it says of its end is kept until its frames are read."""
+        while len(frames) < MAX_FRAMES:
+            try:
+                if not opened.receive(frames):
+                    return
+            except OSError as error:  # said once, and before the frames that came earlier
+                if self._failure is not None:
+                    return
+                self._failure = _explained(error, opened.interface)
+        self._more = True
 
     def _open(self, interface: str) -> _Socket:
         if sys.platform == "win32":

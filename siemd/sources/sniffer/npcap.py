@@ -71,7 +71,8 @@ def interfaces(choice: str) -> list[str]:
     if choice == "any":
         return sorted(known)
     if choice == "auto":
-        return sorted({conf.iface.name, conf.loopback_name} & set(known)) or sorted(known)
+        preferred = {conf.loopback_name, getattr(conf.iface, "name", "")}
+        return sorted(preferred & set(known)) or sorted(known)
     if choice not in known:
         raise CaptureError(f"there is no network interface {choice!r}", f"choose one of auto, any, {', '.join(known)}")
     return [choice]

@@ -124,7 +124,9 @@ class PacketSocket:
         self.interface = interface
         self._memory = memory
         self._dropped = 0
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # protocol 0: nothing comes in yet
+        # Unbound it hears every interface; with protocol 0 it hears nothing until it is bound to one.
+        protocol = socket.htons(_ETH_P_ALL) if interface == "any" else 0
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, protocol)
         try:
             self._prepare(promiscuous, buffer_bytes)
         except BaseException:
@@ -140,7 +142,6 @@ class PacketSocket:
         except OSError:  # needs CAP_NET_ADMIN; without it up to net.core.rmem_max
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
         if self.interface == "any":
-            self._socket.bind(("", _ETH_P_ALL))
             return
         index = socket.if_nametoindex(self.interface)
         if promiscuous:
