@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from siemd.sources.base import Outlet, Source
+from siemd.sources.journal import Journal
 from siemd.sources.metrics import Metrics
 from siemd.sources.sniffer import Sniffer
 
-SOURCES: dict[str, type[Source]] = {source.name: source for source in (Sniffer, Metrics)}
+SOURCES: dict[str, type[Source]] = {source.name: source for source in (Sniffer, Journal, Metrics)}
 
 __all__ = ["SOURCES", "Outlet", "Source"]

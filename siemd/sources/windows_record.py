@@ -13,12 +13,15 @@ from siemd.sources.windows_xml import RecordError, clean_text, parse_event_xml
 MAX_FIELDS = 2_000
 MAX_DEPTH = 24
 MAX_MESSAGE_CHARS = 4_096
-MAX_SENTENCE_CHARS = 1_024
+MAX_SENTENCE_CHARS = 600
+MAX_SYSTEM_NAMES = 64
 
 TABLES = {"security": "security_logs", "system": "system_logs", "application": "application_logs"}
 LEVELS = {1: "critical", 2: "error", 3: "warning", 4: "information", 5: "verbose"}
 
-_NUMBERS = ("EventID", "Version", "Level", "Task", "Opcode", "EventRecordID", "ProcessID", "ThreadID")
+_PARTS = ("EventData", "UserData", "ProcessingErrorData", "DebugData", "BinaryEventData")
+_NUMBERS = frozenset(("EventID", "Version", "Level", "Task", "Opcode", "EventRecordID"))
+_UNCLEAN = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?\s*(Z|UTC|[+-]\d\d:?\d\d)?")
 _SYSTEM_NAMES = {  # the element or attribute of System -> the flat name rules use; others keep Element_Attribute
@@ -42,32 +45,33 @@ def event_from_xml(text: str) -> LogEvent:
 
 
 def event_from_record(record: dict[str, Any]) -> LogEvent:
-    """The LogEvent of an evtx-like dict, `{"Event": {"System": ...}}` or its inside; raises RecordError."""
+    """The LogEvent of an evtx-like dict, `{"Event": {"System": ...}}` or its inside; raises RecordError.
+
+    A name in EventData or UserData wins over the same name in System (event 104 tells in `Channel` which log was
+    cleared), except EventID; the LogEvent's attributes come from System.
+    """
     event = record.get("Event", record)
     system = event.get("System") if isinstance(event, dict) else None
     if not isinstance(system, dict):
         raise RecordError("no System element: not a Windows event")
-    fields = _system_fields(system)
-    header = dict(fields)
-    budget = _Budget()
-    for part in ("EventData", "UserData", "ProcessingErrorData", "DebugData", "BinaryEventData"):
+    header = _system_fields(system)
+    data: dict[str, Any] = {}
+    for part in _PARTS:
         content = event.get(part)
         if content is None or content == "":
             continue
         if not isinstance(content, dict):
             content = {"Data": content}
-        data: dict[str, Any] = {}
-        if part == "UserData":
-            for name, value in content.items():
-                if name != "#attributes":
-                    _flatten(name, value, data, 1, budget)
-        else:
-            _flatten_content(part, content, data, 1, budget)
-        fields.update(data)
-    fields["EventID"] = header["EventID"]
+        elif part == "UserData":
+            content = {name: value for name, value in content.items() if name != "#attributes"}
+        _flatten_content(part, content, data, 1)
+    fields = {**header, **data, "EventID": header["EventID"]}
     rendered = event.get("RenderingInfo")
     message = rendered.get("Message") if isinstance(rendered, dict) else None
-    return build_event(header, fields, message if isinstance(message, str) else "")
+    if not isinstance(message, str):
+        return build_event(header, fields, "")
+    fields.setdefault("Message", clean_text(message))
+    return build_event(header, fields, message)
 
 
 def build_event(header: dict[str, Any], fields: dict[str, Any], message: str) -> LogEvent:
@@ -117,84 +121,87 @@ def number(value: Any) -> int | None:
     return value if 0 <= value < 1 << 63 else None
 
 
-class _Budget:
-    """How many more fields one record may have."""
-
-    def __init__(self) -> None:
-        self.left = MAX_FIELDS
-
-    def spend(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise RecordError(f"over {MAX_FIELDS} fields")
-
-
 def _system_fields(system: dict[str, Any]) -> dict[str, Any]:
     """System, flat: `Provider_Name`, `EventID` (int), `TimeCreated`, `ProcessID` ... with what is empty left out."""
     flat: dict[str, Any] = {"EventID": 0}
-    for name, value in list(system.items())[:64]:
-        attributes: Any = None
+    if len(system) > MAX_SYSTEM_NAMES:
+        raise RecordError(f"over {MAX_SYSTEM_NAMES} names in System")
+    for name, value in system.items():
         if isinstance(value, dict):
             attributes = value.get("#attributes", None if "#text" in value else value)
+            if isinstance(attributes, dict):
+                _system_attributes(name, attributes, flat)
             value = value.get("#text")
-        if value is not None and value != "" and not isinstance(value, dict | list):
-            flat[name] = value
-        if isinstance(attributes, dict):
-            for attribute, content in list(attributes.items())[:16]:
-                if content is None or content == "" or attribute.startswith("xmlns"):
-                    continue
-                full = f"{name}_{attribute}"
-                for target in _SYSTEM_NAMES.get(full, (full,)):
-                    flat[target] = content
-    for name, value in flat.items():
-        if name in _NUMBERS or name.startswith("Execution_"):
-            flat[name] = number(value) if number(value) is not None else as_text(value)
+        if value is None or value == "" or isinstance(value, dict | list):
+            continue
+        if name in _NUMBERS:
+            whole = number(value)
+            flat[name] = as_text(value) if whole is None else whole
+        elif name == "Keywords" and type(value) is int:
+            flat[name] = hex(value & (1 << 64) - 1)
         else:
             flat[name] = as_text(value)
-    keywords = system.get("Keywords")
-    if isinstance(keywords, int) and not isinstance(keywords, bool):
-        flat["Keywords"] = hex(keywords & (1 << 64) - 1)
     return flat
 
 
-def _flatten(name: str, value: Any, data: dict[str, Any], depth: int, budget: _Budget) -> None:
-    """Put one element of EventData or UserData into `data` under its own name, whatever it is nested in."""
-    if isinstance(value, dict):
-        if depth > MAX_DEPTH:
-            raise RecordError(f"nested more than {MAX_DEPTH} deep")
-        _flatten_content(name, value, data, depth + 1, budget)
-    elif name == "Data":
-        values = value if isinstance(value, list) else [value]
-        for _ in values:
-            budget.spend()
-        data.setdefault("Data", []).extend(as_text(item) for item in values)
-    else:
-        budget.spend()
-        if name in data:
-            count = 1
-            while f"{name}_{count}" in data:
-                count += 1
-            name = f"{name}_{count}"
-        data[name] = ",".join(map(as_text, value)) if isinstance(value, list) else as_text(value)
+def _system_attributes(name: str, attributes: dict[str, Any], flat: dict[str, Any]) -> None:
+    if len(attributes) > MAX_SYSTEM_NAMES:
+        raise RecordError(f"over {MAX_SYSTEM_NAMES} attributes in System")
+    for attribute, content in attributes.items():
+        if content is None or content == "" or attribute.startswith("xmlns"):
+            continue
+        full = f"{name}_{attribute}"
+        value: Any = as_text(content)
+        if name == "Execution" and (whole := number(content)) is not None:
+            value = whole
+        for target in _SYSTEM_NAMES.get(full, (full,)):
+            flat[target] = value
 
 
-def _flatten_content(name: str, content: dict[str, Any], data: dict[str, Any], depth: int, budget: _Budget) -> None:
-    attributes = content.get("#attributes")
-    if isinstance(attributes, dict):
-        for attribute, value in attributes.items():
-            if not attribute.startswith("xmlns") and value not in (None, ""):
-                _flatten(f"{name}_{attribute}", as_text(value), data, depth, budget)
+def _flatten_content(name: str, content: dict[str, Any], data: dict[str, Any], depth: int) -> None:
+    """Put what is in one element into `data`, each value under its own name, whatever it is nested in."""
+    if depth > MAX_DEPTH:
+        raise RecordError(f"nested more than {MAX_DEPTH} deep")
     for child, value in content.items():
         if child == "#text":
-            _flatten(name, value if name == "Data" or not isinstance(value, dict) else None, data, depth, budget)
-        elif child != "#attributes":
-            _flatten(child, value, data, depth, budget)
+            child = name
+        elif child == "#attributes":
+            if isinstance(value, dict):
+                for attribute, text in value.items():
+                    if not attribute.startswith("xmlns") and text not in (None, ""):
+                        _set(data, f"{name}_{attribute}", as_text(text))
+            continue
+        if type(value) is str:
+            _set(data, child, [as_text(value)] if child == "Data" else as_text(value))
+        elif isinstance(value, dict):
+            _flatten_content(child, value, data, depth + 1)
+        elif child == "Data":
+            _set(data, child, [as_text(item) for item in (value if isinstance(value, list) else [value])])
+        else:
+            _set(data, child, as_text(value))
+        if len(data) > MAX_FIELDS:
+            raise RecordError(f"over {MAX_FIELDS} fields")
+
+
+def _set(data: dict[str, Any], name: str, value: str | list[str]) -> None:
+    """A name that is there already gets a number, as evtx tools do; unnamed Data become one list."""
+    if name in data:
+        if isinstance(value, list):
+            data[name] += value
+            return
+        count = 1
+        while f"{name}_{count}" in data:
+            count += 1
+        name = f"{name}_{count}"
+    data[name] = value
 
 
 def as_text(value: Any) -> str:
     """A value as Windows writes it into XML: `true`, `5`, the text itself; nothing but white space is empty."""
-    if isinstance(value, str):
-        return "" if value.isspace() else clean_text(value)
+    if type(value) is str:
+        if _UNCLEAN.search(value):
+            value = clean_text(value)
+        return "" if value[:1].isspace() and value.isspace() else value
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -247,12 +254,9 @@ def _sentence(event_id: int, provider: str, header: dict[str, Any], fields: dict
     parts = [f"{event_id} {provider}:"]
     size = len(parts[0])
     for name, value in fields.items():
-        if header.get(name) == value:
+        if value in ("", "-") or header.get(name) == value:
             continue
-        text = " ".join(value) if isinstance(value, list) else str(value)
-        if text in ("", "-"):
-            continue
-        piece = f"{name}={text[:160]}" if name != "Data" else text[:320]
+        piece = " ".join(value)[:320] if isinstance(value, list) else f"{name}={str(value)[:160]}"
         size += len(piece) + 1
         if size > MAX_SENTENCE_CHARS:
             parts.append("...")
