@@ -12,6 +12,7 @@ from siemd.sources.sniffer.state import Aging, Deadlines
 _TRACEROUTE_HOPS = 32
 _WELL_KNOWN = 1024
 _DNS = 53
+_STREAM = 16  # unanswered datagrams of one flow that are a stream (RTP, logs), no probe; scanners send four at most
 
 _Key = tuple[bytes, int, bytes, int, int]
 
@@ -81,7 +82,7 @@ class UdpObserver:
 
     def _state(self, key: _Key, flow: _Flow, outcome: str) -> None:
         source, _, destination, port, vlan = key
-        if self._known.get((source, destination, port, vlan)) is None:
+        if flow.count < _STREAM and self._known.get((source, destination, port, vlan)) is None:
             self._tally.add((source, destination, vlan, outcome), flow.time_us, port, flow.count)
 
     def _give_up(self, key: _Key, flow: _Flow) -> None:
