@@ -23,6 +23,7 @@ _REFUSALS |= set(range(3140, 3159)) | set(range(4035, 4045))
 _JSON_TYPES = {
     "time": "DATETIME(6)",
     "int": "BIGINT",
+    "optional_int": "BIGINT",
     "real": "DOUBLE",
     "json": "LONGTEXT CHARACTER SET utf8mb4",
 }

@@ -22,7 +22,7 @@ FIELDS_MAX_BYTES = 256 << 10  # of JSON; a row stays below 4 MiB even when every
 DEPTH_MAX = 20  # MariaDB refuses JSON nested more than 32 deep
 INT64_MAX = (1 << 63) - 1
 
-Kind = Literal["time", "text", "int", "real", "json"]
+Kind = Literal["time", "text", "int", "optional_int", "real", "json"]
 Row = tuple[Any, ...]
 
 
@@ -106,8 +106,8 @@ TABLES: dict[str, Table] = {
             _text("event_type", 64),
             _text("source_ip", 64),
             _text("destination_ip", 64),
-            _int("source_port", _UINT32),
-            _int("destination_port", _UINT32),
+            Column("source_port", "optional_int", _UINT32),
+            Column("destination_port", "optional_int", _UINT32),
             _text("protocol", 32),
             _int("count"),
             _text("user_name", 255),
@@ -277,8 +277,8 @@ def fit_row(columns: tuple[Column, ...], row: Row) -> tuple[Row, int]:
             text, cut = json_text(value, limit)
             result[index] = text
             changed += cut
-        elif kind == "int":
-            if value is not None and not (type(value) is int and 0 <= value <= limit):
+        elif kind == "int" or kind == "optional_int":
+            if not (type(value) is int and 0 <= value <= limit) and not (value is None and kind == "optional_int"):
                 result[index] = min(max(0, int(_number(value))), limit)
                 changed += 1
         elif kind == "real" and not (type(value) is float and math.isfinite(value)):
