@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 from siemd.sources.sniffer import links, network, transport
 from siemd.sources.sniffer.layer import Duplicate, Malformed, Truncated, Unknown
 from siemd.sources.sniffer.packet import ICMP, ICMPV6, SCTP, TCP, UDP, Frame, Packet
+from siemd.sources.sniffer.plain import decode_plain
 
 if TYPE_CHECKING:
     from siemd.sources.sniffer.layer import Layer
 
+_ETHERNET = 1
+
 # A new protocol is a function (see layer.Layer) and a line in one of these tables.
 LINK_TYPES: dict[int, Layer] = {  # https://www.tcpdump.org/linktypes.html
     0: links.loopback,
-    1: links.ethernet,
+    _ETHERNET: links.ethernet,
     12: network.ip,
     14: network.ip,
     101: network.ip,
@@ -70,19 +73,24 @@ class Decoder:
     def decode(self, frames: Sequence[Frame]) -> list[Packet]:
         """The packets of the frames, in their order."""
         packets: list[Packet] = []
-        link_types = LINK_TYPES
+        append = packets.append
         for frame in frames:
-            data = frame.data
-            length = frame.length
-            layer = link_types.get(frame.link_type)
-            if layer is None:
-                self.unknown += 1
-                continue
-            packet = Packet(frame.time_us, length, _UNDECODED, b"", b"")
-            self._fill(layer, packet, data, 0, max(length, len(data)))
-            if packet.protocol != _UNDECODED:
-                packets.append(packet)
+            packet = decode_plain(frame) if frame.link_type == _ETHERNET else None
+            if packet is None:
+                packet = self.decode_layers(frame)
+            if packet is not None:
+                append(packet)
         return packets
+
+    def decode_layers(self, frame: Frame) -> Packet | None:
+        """The packet of one frame, layer by layer; None if its network layer can't be read."""
+        layer = LINK_TYPES.get(frame.link_type)
+        if layer is None:
+            self.unknown += 1
+            return None
+        packet = Packet(frame.time_us, frame.length, _UNDECODED, b"", b"")
+        self._fill(layer, packet, frame.data, 0, max(frame.length, len(frame.data)))
+        return packet if packet.protocol != _UNDECODED else None
 
     def quoted(self, packet: Packet, data: bytes, offset: int, end: int) -> Packet | None:
         """The packet that an ICMP error quotes at `offset`; None if it can't be read or is itself within a quote."""

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from siemd.sources.sniffer.decode import LINK_TYPES, Decoder
 from siemd.sources.sniffer.packet import ARP, ICMP, ICMPV6, SCTP, SYN, TCP, UDP, Frame, Packet
 from siemd.sources.sniffer.pcapfile import read_frames
+from siemd.sources.sniffer.plain import decode_plain
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -352,6 +353,7 @@ def valid_frames(draw: Any) -> Any:
 def test_agrees_with_scapy(layers: Any, padding: int) -> None:
     data = bytes(layers)
     packet = only(data + bytes(padding))
+    check_plain(packet, Frame(7, data + bytes(padding), len(data) + padding))
     seen = scapy.Ether(data)
     network = seen[scapy.IP] if scapy.IP in seen else seen[scapy.IPv6]
     assert (packet.source_ip, packet.destination_ip) == (ip(network.src), ip(network.dst))
@@ -397,6 +399,14 @@ def check(packet: Packet, frame: Frame) -> None:
         check(packet.quoted, frame)
 
 
+def check_plain(packet: Packet, frame: Frame) -> None:
+    """The short way, if it was taken, gave what the layers give, and passed over no fault."""
+    if frame.link_type == 1 and decode_plain(frame) is not None:
+        layers = Decoder()
+        assert layers.decode_layers(frame) == packet
+        assert (layers.malformed, layers.truncated, layers.unknown, layers.fragments) == (0, 0, 0, 0)
+
+
 def check_all(frames: list[Frame]) -> None:
     decoder = Decoder()
     for frame in frames:
@@ -404,6 +414,7 @@ def check_all(frames: list[Frame]) -> None:
         assert len(packets) <= 1
         if packets:
             check(packets[0], frame)
+            check_plain(packets[0], frame)
     missing = len(frames) - len(Decoder().decode(frames))
     assert decoder.malformed + decoder.truncated + decoder.unknown + decoder.duplicates >= missing
 
@@ -471,6 +482,33 @@ def test_fuzzed_frames_by_the_hundred_thousand(fuzzed: list[bytes]) -> None:
         done += len(frames)
 
 
+@pytest.mark.parametrize(
+    ("frame", "is_plain"),
+    [
+        (ETHER / scapy.IP() / scapy.TCP(), True),
+        (ETHER / scapy.IP() / scapy.TCP(options=[("MSS", 1460)]) / b"data", True),
+        (ETHER / scapy.IP() / scapy.UDP() / b"a datagram of some length", True),
+        (ETHER / scapy.IP(flags="DF") / scapy.TCP(), True),
+        (ETHER / scapy.IP(flags="MF") / scapy.TCP(), False),
+        (ETHER / scapy.IP(frag=1) / scapy.TCP(), False),
+        (ETHER / scapy.IP(len=0) / scapy.TCP(), False),
+        (ETHER / scapy.IP(len=400) / scapy.TCP(), False),
+        (ETHER / scapy.IP() / scapy.TCP(dataofs=15), False),
+        (ETHER / scapy.IP() / scapy.TCP(dataofs=4), False),
+        (ETHER / scapy.IP() / scapy.UDP(len=7) / bytes(20), False),
+        (ETHER / scapy.IP() / scapy.UDP(len=0) / bytes(20), False),
+        (ETHER / scapy.Dot1Q(vlan=1) / scapy.IP() / scapy.TCP(), False),
+        (ETHER / scapy.IP(options=[scapy.IPOption_NOP()]) / scapy.TCP(), False),
+        (ETHER / scapy.IPv6() / scapy.TCP(), False),
+        (ETHER / scapy.IP() / scapy.ICMP() / bytes(40), False),
+    ],
+)
+def test_only_plain_frames_go_the_short_way(frame: Any, is_plain: bool) -> None:
+    data = bytes(frame)
+    assert (decode_plain(Frame(0, data, len(data))) is not None) == is_plain
+    check_all([Frame(0, data, len(data))])
+
+
 def test_every_prefix_of_many_frames(fuzzed: list[bytes]) -> None:
     for shape in shapes():
         data = bytes(ETHER / scapy.Dot1Q(vlan=3) / shape / b"payload")
@@ -496,4 +534,5 @@ def test_every_capture_of_the_corpus_is_decoded_whole(corpus: Path) -> None:
                 packets = decoder.decode(frames)
                 for packet, frame in zip(packets, frames, strict=True):
                     check(packet, frame)
+                    check_plain(packet, frame)
         assert decoder.malformed == decoder.truncated == decoder.unknown == 0, path

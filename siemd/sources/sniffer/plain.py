@@ -1,0 +1,97 @@
+"""The commonest frames in one step: TCP and UDP in IPv4 without options in untagged Ethernet, whole and unfragmented.
+
+Layer by layer costs 2 µs a frame, mostly in attributes set one by one; one unpack and one construction cost a third.
+Whatever is unusual gives None and is decoded layer by layer; a test holds that both ways agree.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from siemd.sources.sniffer.packet import TCP, UDP, Frame, Packet
+
+_TRANSPORT_AT = 14 + 20
+_SHORTEST = _TRANSPORT_AT + 20
+# Ethernet: destination, source, ethertype; IPv4: version and header length, total length, fragment, TTL, protocol,
+# source, destination; TCP: ports, sequence, acknowledgement, header length and flags, window (UDP ends within these)
+_read_headers = Struct(">6s6sHBxHxxHBBxx4s4sHHIIHH").unpack_from
+
+
+def decode_plain(frame: Frame) -> Packet | None:
+    """The packet of a plain frame of link type Ethernet, or None when it must go layer by layer."""
+    data = frame.data
+    captured = len(data)
+    if captured < _SHORTEST:
+        return None
+    (
+        destination_mac,
+        source_mac,
+        ethertype,
+        first,
+        total_length,
+        fragment,
+        ttl,
+        protocol,
+        source,
+        destination,
+        source_port,
+        destination_port,
+        seq,
+        ack,
+        word,
+        window,
+    ) = _read_headers(data)
+    length = frame.length
+    end = 14 + total_length
+    if ethertype != 0x0800 or first != 0x45 or fragment & 0x3FFF or end > length:
+        return None
+    if protocol == TCP:
+        header_length = word >> 12 << 2
+        payload = _TRANSPORT_AT + header_length
+        if header_length < 20 or payload > end or payload > captured:
+            return None
+        return Packet(
+            frame.time_us,
+            length,
+            TCP,
+            source,
+            destination,
+            source_mac,
+            destination_mac,
+            source_mac,
+            0,
+            ttl,
+            source_port,
+            destination_port,
+            word & 0xFF,
+            seq,
+            ack,
+            window,
+            header_length,
+            data[_SHORTEST:payload],
+            0,
+            0,
+            0,
+            0,
+            data[payload:end],
+            end - payload,
+        )
+    udp_end = _TRANSPORT_AT + (seq >> 16)  # where TCP has its sequence number, UDP has its length
+    if protocol != UDP or not _TRANSPORT_AT + 8 <= udp_end <= end:
+        return None
+    return Packet(
+        frame.time_us,
+        length,
+        UDP,
+        source,
+        destination,
+        source_mac,
+        destination_mac,
+        source_mac,
+        0,
+        ttl,
+        source_port,
+        destination_port,
+        payload=data[_TRANSPORT_AT + 8 : udp_end],
+        payload_length=udp_end - _TRANSPORT_AT - 8,
+    )
