@@ -43,8 +43,8 @@ class Occurrence(msgspec.Struct):
 class Firing(msgspec.Struct):
     """The condition of a correlation holds for a group.
 
-    value: what was compared (count, distinct values, sum, rules). first_us: start of the window. seen: events of the
-    group so far. events: the newest of them, with the one that made it fire as the last.
+    value: what was compared (count, distinct values, sum, rules). first_us: start of the window. seen: events in it
+    (for distinct values and rules: events of the group since it was last quiet). events: the newest of them, with the one that made it fire as the last.
     """
 
     group: dict[str, Any]
@@ -128,7 +128,10 @@ class Correlator:
         found = self._find(group.window, position, time_us)
         if found is None:
             return None
-        return Firing(group.values, _key(group.values.values()), found[0], found[1], group.seen, tuple(group.events))
+        value, first_us = found
+        window = group.window
+        seen = window.count(first_us, first_us + self._span_us) if isinstance(window, SumWindow) else group.seen
+        return Firing(group.values, _key(group.values.values()), value, first_us, seen, tuple(group.events))
 
     # groups
 

@@ -51,6 +51,10 @@ class SumWindow:
         del self.times[:count]
         self.totals = [total - base for total in self.totals[count:]]
 
+    def count(self, start_us: int, end_us: int) -> int:
+        """How many events lie in a window."""
+        return bisect_right(self.times, end_us) - bisect_left(self.times, start_us)
+
     def find(self, time_us: int, span_us: int, holds: Holds) -> Found | None:
         """The largest sum that fulfils the condition in a window with the event at time_us."""
         found: Found | None = None
