@@ -14,6 +14,7 @@ import structlog
 from siemd import __version__
 from siemd.channel import Channel
 from siemd.config import Config
+from siemd.errors import UserError
 from siemd.events import now_us
 from siemd.health import Health
 from siemd.lock import running_pid
@@ -102,9 +103,15 @@ class StatusReporter:
 
 
 def read_status(data_dir: Path) -> dict[str, Any] | None:
-    """The last status of the siemd on data_dir with `running` as it is now; None if none ever ran there."""
+    """The last status of the siemd on data_dir with `running` as it is now; None if none ever ran there.
+
+    Raises UserError when the reader may not look.
+    """
+    path = data_dir / FILE_NAME
     try:
-        status = msgspec.json.decode((data_dir / FILE_NAME).read_bytes())
+        status = msgspec.json.decode(path.read_bytes())
+    except PermissionError:
+        raise UserError(f"{path} may not be read by this user", "try it with sudo, or as siemd's own user") from None
     except (OSError, msgspec.DecodeError):
         return None
     if not isinstance(status, dict):

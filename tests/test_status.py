@@ -1,0 +1,68 @@
+"""siemd status reads what the daemon wrote, and says so when it may not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from siemd.channel import Channel
+from siemd.config import Config
+from siemd.health import Health
+from siemd.service.systemd import Notifier
+from siemd.status import StatusReporter, read_status
+from siemd.units import Bytes
+
+
+def reporter(tmp_path: Path, health: Health) -> StatusReporter:
+    config = Config(data_dir=str(tmp_path))
+    return StatusReporter(config, tmp_path, health, [Channel("events", 100)], Notifier({}))
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    health = Health()
+    health.component("sniffer").extra["buffer"] = Bytes(1 << 20)
+    asyncio.run(reporter(tmp_path, health).write(running=True))
+    status = read_status(tmp_path)
+    assert status is not None
+    assert status["running"] is False, "nobody holds the lock"
+    assert status["components"][0]["name"] == "sniffer"
+    assert status["channels"][0]["capacity_events"] == 100
+    assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
+def test_a_damaged_file_is_no_status(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "status.json").write_bytes(content)
+    assert read_status(tmp_path) is None
+
+
+def test_a_full_disk_is_counted_not_raised(tmp_path: Path) -> None:
+    health = Health()
+    writer = reporter(tmp_path / "missing", health)
+    asyncio.run(writer.write(running=True))
+    assert health.component("status").status == "degraded"
+    assert health.component("status").errors == 1
+
+
+@pytest.mark.root
+def test_another_user_is_told_to_use_sudo(tmp_path: Path) -> None:
+    private = tmp_path / "data"
+    private.mkdir()
+    (private / "status.json").write_text("{}")
+    private.chmod(0o700)
+    code = (
+        "import os, sys, pathlib; from siemd.status import read_status; os.setuid(65534)\n"
+        "read_status(pathlib.Path(sys.argv[1]))"
+    )
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+        if folder.name.startswith("pytest-of"):
+            break
+    done = subprocess.run([sys.executable, "-c", code, private], capture_output=True, text=True, check=False)
+    assert "may not be read" in done.stderr
