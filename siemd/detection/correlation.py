@@ -44,7 +44,8 @@ class Firing(msgspec.Struct):
     """The condition of a correlation holds for a group.
 
     value: what was compared (count, distinct values, sum, rules). first_us: start of the window. seen: events in it
-    (for distinct values and rules: events of the group since it was last quiet). events: the newest of them, with the one that made it fire as the last.
+    (for distinct values and rules: events of the group since it was last quiet). events: the newest of them, with the
+    one that made it fire as the last.
     """
 
     group: dict[str, Any]

@@ -29,6 +29,7 @@ from siemd.detection.nodes import (
     any_of,
     negate,
 )
+from siemd.detection.view import MAX_INTEGER_BITS
 
 COMPARISONS: tuple[CompareOperator, ...] = ("lt", "lte", "gt", "gte")
 TIME_UNITS: tuple[TimeUnit, ...] = ("minute", "hour", "day", "week", "month", "year")
@@ -63,6 +64,8 @@ def build(field: str | None, modifiers: list[str], values: list[Any]) -> Node:
     for index, value in enumerate(values):
         if isinstance(value, list | dict):
             raise BadItem("expected a text, a number, true, false or null", index=index)
+        if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
+            raise BadItem("a number beyond measure", index=index)
         try:
             tests = convert(value)
         except BadItem as error:

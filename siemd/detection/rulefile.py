@@ -22,6 +22,7 @@ from siemd.detection.rule import (
     Rule,
     Threshold,
 )
+from siemd.detection.view import text_of
 from siemd.errors import FileError
 from siemd.units import Seconds
 from siemd.yamlfile import Document, Key, load_documents
@@ -304,7 +305,7 @@ class _Reader:
             return ""
         if isinstance(value, dict | list):
             raise self._error(keys, "expected a text")
-        return str(value)[:MAX_TEXT]
+        return (text_of(value) or str(value))[:MAX_TEXT]
 
     def _texts(self, keys: tuple[Key, ...]) -> tuple[str, ...]:
         value = self._get(keys)
@@ -315,7 +316,7 @@ class _Reader:
         for index, item in enumerate(value):
             if isinstance(item, dict | list) or item is None:
                 raise self._error((*keys, index), "expected a text")
-        return tuple(str(item) for item in value)
+        return tuple(text_of(item) or str(item) for item in value)
 
     def _get(self, keys: tuple[Key, ...]) -> Any:
         value = self._document.data

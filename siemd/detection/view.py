@@ -10,6 +10,7 @@ from siemd.events import Event, LogEvent, NetworkEvent, UsageSample
 MISSING: Final = object()
 MAX_LEAVES = 2_000
 MAX_VALUES_OF_FIELD = 10_000
+MAX_INTEGER_BITS = 1_024  # Python refuses to spell much longer ones in decimal
 
 _HIDDEN = ("time_us", "fields", "source", "seq", "table")
 _COMMON = {"host": "host"}
@@ -107,7 +108,7 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return str(value)
+        return hex(value) if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS else str(value)
     return None
 
 
