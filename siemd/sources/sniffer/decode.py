@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from siemd.sources.sniffer import links, network, transport
+from siemd.sources.sniffer.fragments import CutHeaders
 from siemd.sources.sniffer.layer import Duplicate, Malformed, Truncated, Unknown
 from siemd.sources.sniffer.packet import ICMP, ICMPV6, SCTP, TCP, UDP, Frame, Packet
 from siemd.sources.sniffer.plain import decode_plain
@@ -56,7 +57,8 @@ class Decoder:
     gives a packet with what was readable: ports if they were there; `header_length` 0 (and so no flags) for TCP,
     `icmp_type` -1 for ICMP.
     malformed, truncated, unknown, duplicates: frames. A payload cut by the snap length is not `truncated`.
-    fragments: frames that are part of a fragmented datagram, the first part included.
+    fragments: frames that are part of a fragmented datagram, the first part included. A TCP header that the first part
+    cuts is told with the part that completes it.
     """
 
     def __init__(self, *, quotes: bool = True) -> None:
@@ -66,6 +68,7 @@ class Decoder:
         self.unknown = 0
         self.duplicates = 0
         self.fragments = 0
+        self.cut_headers = CutHeaders()
         self.ethertypes = ETHERTYPES
         self.protocols = PROTOCOLS
         self._quoted = Decoder(quotes=False) if quotes else None

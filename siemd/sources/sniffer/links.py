@@ -16,7 +16,8 @@ MAX_VLAN_TAGS = 8
 
 _VLAN_ETHERTYPES = frozenset((0x8100, 0x88A8, 0x9100, 0x9200))
 _SNAP = b"\xaa\xaa\x03\x00\x00\x00"  # LLC's header for "an ethertype follows" (RFC 1042)
-_MIN_ETHERTYPE = 0x0600  # below, the field is the length of an IEEE 802.3 frame
+_MIN_ETHERTYPE = 0x0600
+_ETH_P_802_2 = 4  # Linux's word for "an LLC header follows"
 _OUTGOING, _ARPHRD_LOOPBACK = 4, 772
 # AF_INET and AF_INET6 of those who write loopback captures: Linux 10, Windows 23, OpenBSD 24, FreeBSD 28, macOS 30
 _FAMILIES = frozenset((2, 10, 23, 24, 28, 30))
@@ -33,14 +34,7 @@ def ethernet(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: in
     """Ethernet II, or IEEE 802.3 with LLC/SNAP."""
     packet.destination_mac, source, ethertype = _read_ethernet(data, offset)
     packet.source_mac = packet.ethernet_source = source
-    offset += 14
-    if ethertype < _MIN_ETHERTYPE:
-        end = min(end, offset + ethertype)
-        ethertype, offset = _snap(data, offset)
-    layer = decoder.ethertypes.get(ethertype)
-    if layer is None:
-        raise Unknown
-    layer(decoder, packet, data, offset, end)
+    _typed(decoder, packet, data, offset + 14, end, ethertype)
 
 
 def vlan(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> None:
@@ -53,13 +47,7 @@ def vlan(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
     else:
         raise Malformed
     packet.vlan = tag & 0x0FFF
-    if ethertype < _MIN_ETHERTYPE:
-        end = min(end, offset + ethertype)
-        ethertype, offset = _snap(data, offset)
-    layer = decoder.ethertypes.get(ethertype)
-    if layer is None:
-        raise Unknown
-    layer(decoder, packet, data, offset, end)
+    _typed(decoder, packet, data, offset, end, ethertype)
 
 
 def linux_cooked(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> None:
@@ -89,12 +77,9 @@ def _cooked(
         raise Duplicate  # the loopback interface shows every packet twice: leaving and arriving
     if len(address) == 6:
         packet.source_mac = packet.ethernet_source = address
-    if ethertype == 4:  # Linux's ETH_P_802_2: an LLC header follows
+    if ethertype == _ETH_P_802_2:
         ethertype, offset = _snap(data, offset)
-    layer = decoder.ethertypes.get(ethertype)
-    if layer is None:
-        raise Unknown
-    layer(decoder, packet, data, offset, end)
+    _typed(decoder, packet, data, offset, end, ethertype)
 
 
 def loopback(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> None:
@@ -105,6 +90,17 @@ def loopback(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: in
     if family not in _FAMILIES:
         raise Unknown
     network.ip(decoder, packet, data, offset + 4, end)
+
+
+def _typed(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int, ethertype: int) -> None:
+    """What an ethertype field announces; a small one is the length of an IEEE 802.3 frame."""
+    if ethertype < _MIN_ETHERTYPE:
+        end = min(end, offset + ethertype)
+        ethertype, offset = _snap(data, offset)
+    layer = decoder.ethertypes.get(ethertype)
+    if layer is None:
+        raise Unknown
+    layer(decoder, packet, data, offset, end)
 
 
 def _snap(data: bytes, offset: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from siemd.sources.sniffer.layer import Malformed, Truncated, Unknown
-from siemd.sources.sniffer.packet import ARP, Packet
+from siemd.sources.sniffer.packet import ARP, TCP, Packet
 
 if TYPE_CHECKING:
     from siemd.sources.sniffer.decode import Decoder
@@ -17,9 +17,9 @@ _AUTHENTICATION, _FRAGMENT = 51, 44
 # hop-by-hop, routing, fragment, authentication, destination options, mobility, HIP, Shim6
 _EXTENSION_HEADERS = frozenset((0, 43, _FRAGMENT, _AUTHENTICATION, 60, 135, 139, 140))
 
-_read_ipv4 = Struct(">BxHxxHBBxx4s4s").unpack_from
+_read_ipv4 = Struct(">BxHHHBBxx4s4s").unpack_from
 _read_ipv6 = Struct(">BxxxHBB16s16s").unpack_from
-_read_extension = Struct(">BBHxxxx").unpack_from  # none is shorter than 8 bytes
+_read_extension = Struct(">BBHI").unpack_from  # none is shorter than 8 bytes
 _read_arp = Struct(">HHBBH6s4s6x4s").unpack_from
 
 
@@ -36,7 +36,7 @@ def ip(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> 
 
 def ipv4(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> None:
     """IPv4 with options; the total length tells the payload from the padding behind it."""
-    first, total_length, fragment, ttl, protocol, source, destination = _read_ipv4(data, offset)
+    first, total_length, identification, fragment, ttl, protocol, source, destination = _read_ipv4(data, offset)
     header_length = (first & 0x0F) << 2
     if first >> 4 != 4 or header_length < 20:
         raise Malformed
@@ -53,11 +53,13 @@ def ipv4(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
     packet.ttl = ttl
     packet.protocol = protocol
     if fragment & 0x3FFF:  # more fragments, or an offset
-        decoder.fragments += 1
-        if fragment & 0x1FFF:
-            packet.fragment = True
+        part = data[offset:end]
+        joined = _fragment(decoder, packet, identification, (fragment & 0x1FFF) << 3, part)
+        if packet.fragment:
             _rest(packet, data, offset, end)
             return
+        if joined is not None:
+            data, offset, end = joined, 0, len(joined)
     layer = decoder.protocols.get(protocol)
     if layer is not None:
         layer(decoder, packet, data, offset, end)
@@ -81,10 +83,12 @@ def ipv6(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
     packet.ttl = ttl
     packet.protocol = protocol
     if protocol in _EXTENSION_HEADERS:
-        offset = _skip_extensions(decoder, packet, data, offset, end)
+        offset, joined = _skip_extensions(decoder, packet, data, offset, end)
         if packet.fragment:
             _rest(packet, data, offset, end)
             return
+        if joined is not None:
+            data, offset, end = joined, 0, len(joined)
     layer = decoder.protocols.get(packet.protocol)
     if layer is not None:
         layer(decoder, packet, data, offset, end)
@@ -94,18 +98,18 @@ def ipv6(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
         raise Truncated
 
 
-def _skip_extensions(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> int:
-    """The offset behind the extension headers; sets the packet's protocol as it goes, and `fragment`."""
+def _skip_extensions(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> tuple[int, bytes | None]:
+    """(The offset behind the extension headers, the beginning of a segment that a fragment completed).
+
+    Sets the packet's protocol as it goes, and `fragment`.
+    """
     for _ in range(MAX_EXTENSION_HEADERS):
         protocol = packet.protocol
         if protocol not in _EXTENSION_HEADERS:
-            return offset
-        following, length, word = _read_extension(data, offset)
+            return offset, None
+        following, length, word, identification = _read_extension(data, offset)
         if protocol == _FRAGMENT:
             offset += 8
-            if word & 0xFFF9:  # else an "atomic" fragment: the whole datagram (RFC 6946)
-                decoder.fragments += 1
-                packet.fragment = word & 0xFFF8 != 0
         elif protocol == _AUTHENTICATION:
             offset += (length + 2) << 2
         else:
@@ -113,9 +117,28 @@ def _skip_extensions(decoder: Decoder, packet: Packet, data: bytes, offset: int,
         if offset > end:
             raise Truncated
         packet.protocol = following
-        if packet.fragment:
-            return offset
+        if protocol == _FRAGMENT and word & 0xFFF9:  # else it is "atomic": the whole datagram (RFC 6946)
+            joined = _fragment(decoder, packet, identification, word & 0xFFF8, data[offset:end])
+            if packet.fragment or joined is not None:
+                return offset, joined
     raise Malformed
+
+
+def _fragment(decoder: Decoder, packet: Packet, identification: int, at: int, part: bytes) -> bytes | None:
+    """Count a fragment, `at` bytes into its datagram, and mark the packet if it isn't the first.
+
+    The beginning of a TCP segment is returned when this fragment completes a header that the ones before it cut.
+    """
+    decoder.fragments += 1
+    joined = None
+    if packet.protocol == TCP:
+        key = (packet.source_ip, packet.destination_ip, identification, packet.vlan)
+        if at:
+            joined = decoder.cut_headers.later(key, at, part)
+        else:
+            decoder.cut_headers.first(key, part)
+    packet.fragment = at != 0 and joined is None
+    return joined
 
 
 def arp(_decoder: Decoder, packet: Packet, data: bytes, offset: int, _end: int) -> None:

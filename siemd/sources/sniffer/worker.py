@@ -137,6 +137,7 @@ class Worker:
             "kernel_drops": self._drops,
         }
         counters.update((name, getattr(self._decoder, name)) for name in _DECODER_COUNTERS)
+        counters["fragments_evicted"] = self._decoder.cut_headers.evicted
         counters.update(self._sensor.counters())
         report = Report(facts, self._status, self._detail, self._errors, self.lost_facts, counters)
         if not self._send(report):

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siemd.sources.sniffer.decode import LINK_TYPES, Decoder
+from siemd.sources.sniffer.fragments import MAX_HELD
 from siemd.sources.sniffer.packet import ARP, ICMP, ICMPV6, SCTP, SYN, TCP, UDP, Frame, Packet
 from siemd.sources.sniffer.pcapfile import read_frames
 from siemd.sources.sniffer.plain import decode_plain
@@ -158,6 +159,53 @@ class TestNetwork:
         packet = only(ETHER / first)
         assert (packet.source_port, packet.destination_port, packet.seq, packet.header_length) == (1, 2, 77, 0)
         assert outcome(bytes(ETHER / first)) == {"truncated": 1, "fragments": 1}
+
+    @pytest.mark.parametrize("size", [8, 16, 24])
+    @pytest.mark.parametrize("version", [4, 6])
+    def test_a_header_cut_by_fragmentation_is_told_when_it_is_whole(self, size: int, version: int) -> None:
+        tcp = scapy.TCP(sport=1, dport=2, seq=77, flags="FPU", options=[("MSS", 1460), ("NOP", None)] * 2)
+        if version == 4:
+            parts = scapy.fragment(scapy.IP(src=CLIENT, dst=SERVER) / tcp / b"some data", fragsize=size)
+        else:
+            segment = bytes(tcp / b"some data")
+            parts = [
+                scapy.IPv6(src=CLIENT6, dst=SERVER6)
+                / scapy.IPv6ExtHdrFragment(nh=6, id=9, offset=at // 8, m=int(at + size < len(segment)))
+                / segment[at : at + size]
+                for at in range(0, len(segment), size)
+            ]
+        decoder = Decoder()
+        packets = [packet for part in parts for packet in decode(bytes(ETHER / part), decoder=decoder)]
+        assert len(packets) == len(parts) == decoder.fragments
+        assert packets[0].destination_port == 2 and not packets[0].header_length
+        [whole] = [packet for packet in packets if packet.header_length]
+        assert (whole.source_port, whole.destination_port, whole.seq, whole.flags) == (1, 2, 77, 0x29)
+        assert whole.options == bytes(tcp)[20:]
+        assert not whole.fragment
+        assert all(packet.fragment for packet in packets[1:] if packet is not whole)
+
+    def test_cut_headers_are_held_within_a_limit(self) -> None:
+        decoder = Decoder()
+        tcp = scapy.TCP(flags="S")
+        parts = [scapy.fragment(scapy.IP(src=CLIENT, dst=SERVER, id=number) / tcp, fragsize=8) for number in (1, 2)]
+        decode(bytes(ETHER / parts[0][0]), decoder=decoder)
+        first = bytearray(bytes(parts[1][0]))
+        for number in range(MAX_HELD):
+            first[4:6] = struct.pack(">H", number + 1000)
+            decode(bytes(first), decoder=decoder, link_type=101)
+        assert decoder.cut_headers.evicted == 1
+        later = [packet for part in parts[0][1:] for packet in decode(bytes(ETHER / part), decoder=decoder)]
+        assert all(packet.fragment for packet in later)  # its beginning is forgotten
+
+    def test_overlapping_fragments_complete_nothing(self) -> None:
+        decoder = Decoder()
+        tcp = bytes(scapy.TCP(sport=1, dport=2, flags="S"))
+        base = scapy.IP(src=CLIENT, dst=SERVER, proto=6, id=5)
+        frames = [(scapy.IP(bytes(base)), 0, tcp[:16]), (scapy.IP(bytes(base)), 1, tcp[8:])]
+        for header, offset, part in frames:
+            header.frag, header.flags, header.len, header.chksum = offset, 1 - offset, None, None
+            packets = decode(bytes(ETHER / header / part), decoder=decoder)
+        assert packets[0].fragment and not packets[0].flags
 
     def test_ipv6_extension_headers(self) -> None:
         headers = (
