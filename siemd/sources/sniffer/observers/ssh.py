@@ -8,7 +8,7 @@ from siemd.events import NetworkEvent
 from siemd.sources.sniffer.facts import address, fact
 from siemd.sources.sniffer.observers.ssh_judge import MAX_TURNS, Turn, judge, success_at
 from siemd.sources.sniffer.packet import Packet
-from siemd.sources.sniffer.state import Deadlines
+from siemd.sources.sniffer.state import Aging, Deadlines
 
 SSH_PORT = 22
 CLOSE_WAIT_US = 1_000_000  # the last answers may come after the first FIN
@@ -19,6 +19,7 @@ _NEWKEYS = 21
 _CLIENT_MESSAGES = frozenset((30, 32, 34))  # key exchange: initiator's (RFC 4253, 4419, 5656)
 _SERVER_MESSAGES = frozenset((31, 33))
 _NEWKEYS_BYTES = b"\x00\x00\x00\x0c\x0a\x15"
+_NEWKEYS_LENGTH = 16
 _HEADER = 6  # packet length, padding length, message number
 _MAX_PACKET = 262_144
 _WRAP = 1 << 32
@@ -62,6 +63,7 @@ class SshObserver:
         self._settling: Deadlines[SshConnection] = Deadlines(settle_us, cap)
         self._closing: Deadlines[SshConnection] = Deadlines(CLOSE_WAIT_US, cap)
         self._silent: Deadlines[SshConnection] = Deadlines(SILENCE_US, cap)
+        self._failed_us: Aging[tuple[bytes, int], int] = Aging(cap)  # when the client's newest failure was
         self._facts: list[NetworkEvent] = []
         self.forgotten = 0
 
@@ -96,23 +98,18 @@ class SshObserver:
         stream.end = end
         connection.time_us = max(connection.time_us, packet.time_us)
         if not stream.encrypted:
-            self._open_part(connection, stream, packet, forward)
-            if stream.encrypted:
-                fresh = (end - stream.next_at) % _WRAP
-            if not stream.encrypted or not fresh or fresh >= _WRAP // 2:
-                return False
-        return self._turn(connection, fresh, forward, now_us)
+            fresh = self._open_part(connection, stream, packet, forward)
+        return self._turn(connection, fresh, forward, now_us) if fresh else False
 
-    def _open_part(self, connection: SshConnection, stream: _Stream, packet: Packet, forward: bool) -> None:
-        """Walk over the packets that are not encrypted, until NEWKEYS."""
+    def _open_part(self, connection: SshConnection, stream: _Stream, packet: Packet, forward: bool) -> int:
+        """Walk over the packets that are not encrypted, until NEWKEYS; the number of bytes behind it."""
         for message in _messages(stream, packet):
             if message in _CLIENT_MESSAGES:
                 connection.forward_is_client = forward
             elif message in _SERVER_MESSAGES:
                 connection.forward_is_client = not forward
-            elif message == _NEWKEYS:
-                stream.encrypted = True
-                return
+        behind = (stream.end - stream.next_at) % _WRAP
+        return behind if stream.encrypted and behind < _WRAP // 2 else 0
 
     def _turn(self, connection: SshConnection, size: int, forward: bool, now_us: int) -> bool:
         """Encrypted bytes: the client's begin a turn, the server's answer it."""
@@ -182,10 +179,15 @@ class SshObserver:
         if not forward_is_client:
             source, source_port, destination, port = destination, port, source, source_port
             client, server = server, client
+        time_us = connection.time_us
+        if verdict.success:  # stated after the failures beside it, so not dated before them
+            time_us = max(time_us, self._failed_us.get((source, vlan)) or 0)
+        elif attempts:
+            self._failed_us.put((source, vlan), time_us)
         self._facts.append(
             fact(
                 "ssh_auth",
-                connection.time_us,
+                time_us,
                 {
                     "outcome": outcome,
                     "attempts": attempts,
@@ -203,6 +205,10 @@ class SshObserver:
                 + (f"{outcome} after {attempts} tries" if attempts else "no try to log in"),
             )
         )
+
+    def age(self) -> None:
+        """Forget what was not used for a generation."""
+        self._failed_us.age()
 
     def counters(self) -> dict[str, int]:
         """Sizes and losses."""
@@ -230,29 +236,37 @@ def _messages(stream: _Stream, packet: Packet) -> list[int]:
     payload = packet.payload
     messages: list[int] = []
     while not stream.lost:
-        offset = (stream.next_at - packet.seq) % _WRAP
-        if offset >= _WRAP // 2:  # the packet began in a segment before
-            offset -= _WRAP
-            header = stream.part + payload[: _HEADER - len(stream.part)] if stream.part else b""
-            stream.lost = len(header) < _HEADER or -offset != len(stream.part)
+        offset = (stream.next_at + len(stream.part) - packet.seq) % _WRAP
+        if offset >= _WRAP // 2:
+            stream.lost = True  # the header was in a segment that is missing
         elif offset >= packet.payload_length:
             return messages
         else:
-            header = payload[offset : offset + _HEADER]
-            if len(header) < _HEADER:
-                stream.part = header
-                stream.lost = len(payload) < packet.payload_length  # not cut by TCP but by the snap length
-                break
-        stream.part = b""
-        length = int.from_bytes(header[:4], "big")
-        if stream.lost or not 2 <= length <= _MAX_PACKET:
-            stream.lost = True
-            break
-        stream.next_at = (stream.next_at + 4 + length) % _WRAP
-        messages.append(header[5])
-        if header[5] == _NEWKEYS:
-            return messages
-    if stream.lost and (found := payload.find(_NEWKEYS_BYTES)) >= 0:
-        stream.next_at = (packet.seq + found + 16) % _WRAP
-        messages.append(_NEWKEYS)
+            part = payload[offset : offset + _HEADER - len(stream.part)]
+            stream.part += part
+            if len(stream.part) == _HEADER:
+                messages += _message(stream)
+                if stream.encrypted:
+                    return messages
+            elif offset + len(part) < packet.payload_length:  # cut by the snap length
+                stream.lost = True
+                if messages and messages[-1] in _SERVER_MESSAGES:  # NEWKEYS is all that can follow at once
+                    stream.next_at = (stream.next_at + _NEWKEYS_LENGTH) % _WRAP
+                    stream.encrypted = True
+                    return messages
+    if (found := payload.find(_NEWKEYS_BYTES)) >= 0:
+        stream.next_at = (packet.seq + found + _NEWKEYS_LENGTH) % _WRAP
+        stream.encrypted = True
     return messages
+
+
+def _message(stream: _Stream) -> list[int]:
+    """The message whose header is complete: nothing, and `lost`, if it can't be one."""
+    length, number = int.from_bytes(stream.part[:4], "big"), stream.part[5]
+    stream.part = b""
+    if not 2 <= length <= _MAX_PACKET:
+        stream.lost = True
+        return []
+    stream.next_at = (stream.next_at + 4 + length) % _WRAP
+    stream.encrypted = number == _NEWKEYS
+    return [number]

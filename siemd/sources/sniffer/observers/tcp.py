@@ -292,6 +292,7 @@ class TcpObserver:
         for memory in (self._flows, self._known, self._numbers, self._cut):
             memory.age()
         self._facts.age()
+        self.ssh.age()
 
     def counters(self) -> dict[str, int]:
         """Sizes and losses."""
