@@ -102,7 +102,7 @@ class MysqlStore:
             (version,) = await cursor.fetchone()
             self._inserter = Inserter(json_table=has_json_table(version))
             await _migrate(cursor, str(self.address))
-        await self._connection.commit()
+        await self._connection.rollback()  # ends the reading; what was migrated is committed
 
     async def _write(self, batches: Sequence[Batch]) -> Written:
         assert self._inserter is not None
@@ -151,9 +151,7 @@ class MysqlStore:
 
 
 async def _applied(cursor: Any) -> dict[int, Migration]:
-    await cursor.execute(
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'schema_migrations'"
-    )
+    await cursor.execute("SHOW TABLES LIKE 'schema_migrations'")
     if not await cursor.fetchone():
         return {}
     await cursor.execute(SELECT_APPLIED)

@@ -54,6 +54,13 @@ _HINTS = {
 }
 
 
+class _Cursor(aiomysql.Cursor):  # type: ignore[misc]
+    """A cursor that doesn't fetch the server's warnings to print them on stderr; in strict mode they are idle notes."""
+
+    async def _show_warnings(self, conn: Any) -> None:
+        """Leave them where they are."""
+
+
 class Address(msgspec.Struct, frozen=True):
     """Where a server is and how to log in."""
 
@@ -128,6 +135,7 @@ async def connect(address: Address) -> Any:
             connect_timeout=CONNECT_TIMEOUT_S,
             init_command=_SESSION,
             conv=_CONVERSIONS,
+            cursorclass=_Cursor,
         )
         async with connection.cursor() as cursor:
             await cursor.execute("SELECT @@max_allowed_packet")

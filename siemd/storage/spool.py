@@ -43,7 +43,7 @@ class Spooled(msgspec.Struct):
 
 
 class Spool:
-    """A bounded queue of batches on disk. One writer, one reader, one process."""
+    """A queue of batches on disk, for one writer and one reader; bounded, but for the last append, by its payload."""
 
     def __init__(self, path: Path, capacity_bytes: int) -> None:
         self.path = path
@@ -134,7 +134,7 @@ class Spool:
     async def _quarantine(self, error: StoreDamaged) -> None:
         await self._file.close_connection()
         name = f"{self.path.name}.damaged-{now_us()}"
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in ("-wal", "-shm", ""):  # the file itself last: a kill between leaves it to be found again
             part = self.path.with_name(self.path.name + suffix)
             try:
                 await asyncio.to_thread(part.rename, self.path.with_name(name + suffix))

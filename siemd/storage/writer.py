@@ -53,17 +53,19 @@ class Writer:
         self._epoch = now_us()
         self._own_seq = 0
         self._opened = False
+        self._opening = asyncio.Lock()
 
     async def open(self) -> None:
         """Open what accepts: StoreError when that can't be written to. A MySQL server may be down."""
-        if self._opened:
-            return
-        if self._spool is None:
-            await self.store.open()
-            self._store_health.set("ok", self.description)
-        else:
-            await self._spool.open()
-        self._opened = True
+        async with self._opening:
+            if self._opened:
+                return
+            if self._spool is None:
+                await self.store.open()
+                self._store_health.set("ok", self.description)
+            else:
+                await self._spool.open()
+            self._opened = True
 
     async def checkpoints(self) -> dict[str, bytes]:
         """The newest accepted checkpoint of every source of this host, for the sources to go on from."""

@@ -49,7 +49,7 @@ class MariaServer:
             self.execute(f"GRANT ALL ON `siemd%%`.* TO '{USER}'@'{host}'", ())
 
     def start(self, *options: str) -> None:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it answers. Call it in the main thread: the server ends with its caller's."""
         user = ["--user=root"] if is_root() else []
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
