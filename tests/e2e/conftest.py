@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.daemon import Siemd, SqliteRows
+from support.daemon import MariaRows, Siemd, SqliteRows
 from support.needs import need
 from support.netlab import Lab
 from support.sshd import Sshd
@@ -30,10 +30,12 @@ def sshd(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     server.close()
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Any:
-    """Where siemd stores and the test looks; overridden by tests that use MariaDB."""
-    return SqliteRows(tmp_path / "siemd.db")
+@pytest.fixture(params=["sqlite", "mariadb"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> SqliteRows | MariaRows:
+    """Where siemd stores and the test looks: once SQLite, once a database of a real MariaDB."""
+    if request.param == "sqlite":
+        return SqliteRows(tmp_path / "siemd.db")
+    return MariaRows(request.getfixturevalue("mariadb"), request.getfixturevalue("mysql_database"))
 
 
 @pytest.fixture

@@ -13,9 +13,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import pymysql
 import yaml
 
+from support.mariadb import PASSWORD, USER, MariaServer
 from support.netlab import Namespace
 from support.waiting import wait_until
 
@@ -41,6 +44,31 @@ class SqliteRows:
             return [dict(row) for row in connection.execute(sql)]
         except sqlite3.OperationalError as error:
             if "no such table" in str(error):
+                return []
+            raise
+        finally:
+            connection.close()
+
+
+class MariaRows:
+    """Reads a database of the tests' MariaDB server; siemd reaches it by the socket file, from any namespace."""
+
+    def __init__(self, server: MariaServer, database: str) -> None:
+        self.server = server
+        self.database = database
+        self.url = (
+            f"mysql://{USER}:{quote(PASSWORD, safe='')}@localhost/{database}?unix_socket={quote(str(server.socket))}"
+        )
+
+    def rows(self, sql: str) -> Rows:
+        """The result of a query; nothing before the schema is there."""
+        connection = self.server.connect(self.database, cursorclass=pymysql.cursors.DictCursor)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                return list(cursor.fetchall())
+        except pymysql.err.ProgrammingError as error:
+            if error.args[0] == pymysql.constants.ER.NO_SUCH_TABLE:
                 return []
             raise
         finally:
@@ -100,7 +128,12 @@ class Siemd:
 
     def sniffing(self) -> Siemd:
         """Wait until packets are captured."""
-        wait_until(lambda: self.component("sniffer").get("status") == "ok", "the sniffer captures")
+
+        def captures() -> bool:
+            said = [line["status"] for line in self.log("component.status") if line["component"] == "sniffer"]
+            return said[-1:] == ["ok"]
+
+        wait_until(captures, "the sniffer captures")
         return self
 
     def stop(self, *, deadline_s: float = 60) -> int:
