@@ -6,7 +6,7 @@ Semantics after the Sigma correlation specification 2.1: event time, sliding win
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import msgspec
@@ -49,7 +49,6 @@ class Firing(msgspec.Struct):
     """
 
     group: dict[str, Any]
-    key: GroupKey
     value: float
     first_us: int
     seen: int
@@ -108,11 +107,12 @@ class Correlator:
     def add(self, position: int, occurrence: Occurrence) -> Firing | None:
         """Count a match of the rule at `position` of the correlation's list; a Firing when the condition holds."""
         time_us = occurrence.time_us
-        values = self._group_values(position, occurrence)
-        if values is None:
+        found_group = self._group_of(position, occurrence)
+        if found_group is None:
             self.ungrouped += 1
             return None
-        group = self._group(values, time_us)
+        values, key = found_group
+        group = self._group(values, key, time_us)
         if time_us < group.newest_us - self._span_us - self._late_us:
             self.late += 1
             return None
@@ -132,7 +132,7 @@ class Correlator:
         value, first_us = found
         window = group.window
         seen = window.count(first_us, first_us + self._span_us) if isinstance(window, SumWindow) else group.seen
-        return Firing(group.values, _key(group.values.values()), value, first_us, seen, tuple(group.events))
+        return Firing(group.values, value, first_us, seen, tuple(group.events))
 
     # groups
 
@@ -141,22 +141,24 @@ class Correlator:
         alias = self.correlation.aliases.get(name, {})
         return [alias.get(rule, name) for rule in self.correlation.rules]
 
-    def _group_values(self, position: int, occurrence: Occurrence) -> dict[str, Any] | None:
+    def _group_of(self, position: int, occurrence: Occurrence) -> tuple[dict[str, Any], GroupKey] | None:
+        """The values of group-by and the key they make (in lower case: names and addresses mean the same in both)."""
         values: dict[str, Any] = {}
+        key: list[str] = []
         for name, fields in zip(self.correlation.group_by, self._fields, strict=True):
             value = occurrence.value(fields[position])
             if value is MISSING and fields[position] != name:
                 value = occurrence.group.get(name, MISSING)
             if isinstance(value, list | tuple):
-                texts = [text for one in value[:MAX_LISTED_GROUP_VALUES] if (text := text_of(one))]
-                value = ", ".join(texts) or None
-            if value is MISSING or value is None or value == "" or text_of(value) is None:
+                value = ", ".join(text for one in value[:MAX_LISTED_GROUP_VALUES] if (text := text_of(one)))
+            text = text_of(value)
+            if not text:
                 return None
             values[name] = value
-        return values
+            key.append(text.lower())
+        return values, tuple(key)
 
-    def _group(self, values: dict[str, Any], time_us: int) -> _Group:
-        key = _key(values.values())
+    def _group(self, values: dict[str, Any], key: GroupKey, time_us: int) -> _Group:
         group = self._groups.get(key)
         if group is None:
             self._expire(time_us)
@@ -224,11 +226,6 @@ class Correlator:
                 return window.find_ordered(position, time_us, self._span_us)
             return window.find_all(time_us, self._span_us, self._holds)
         return window.find(time_us, self._span_us, self._holds)
-
-
-def _key(values: Iterable[Any]) -> GroupKey:
-    """Names and addresses mean the same in upper and lower case."""
-    return tuple((text_of(value) or "").lower() for value in values)
 
 
 def condition(threshold: Threshold) -> Callable[[float], bool]:

@@ -128,7 +128,7 @@ class Detector:
                     hit = Hit(
                         correlation,
                         firing.group,
-                        firing.key,
+                        _key(firing.group),
                         view,
                         time_us,
                         firing.first_us,

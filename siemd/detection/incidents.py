@@ -39,15 +39,24 @@ class Hit(msgspec.Struct):
 class _Incident:
     """An open incident and what its next update depends on."""
 
-    __slots__ = ("alert", "idle_us", "last_event", "said_value", "touched_us", "update_at", "value")
+    __slots__ = ("alert", "hit", "idle_us", "last_event", "said_value", "touched_us", "update_at")
 
-    def __init__(self, alert: Alert, value: float, idle_us: int) -> None:
+    def __init__(self, alert: Alert, hit: Hit, idle_us: int) -> None:
         self.alert = alert
-        self.value = self.said_value = value
+        self.hit = hit  # the one with the highest value so far, of the highest level: it gives the reason
+        self.said_value = hit.value
         self.idle_us = idle_us
         self.touched_us = 0
         self.last_event: Event | None = None
         self.update_at = next_power(alert.count)
+
+    def tell(self) -> Alert:
+        """The state as it is now, which later growth does not change."""
+        alert, hit = self.alert, self.hit
+        alert.reason = explain(hit.rule, hit.group, hit.value, alert.count, hit.view.get)
+        return msgspec.structs.replace(
+            alert, evidence=list(alert.evidence), group=dict(alert.group), tags=list(alert.tags)
+        )
 
 
 class IncidentBook:
@@ -80,12 +89,12 @@ class IncidentBook:
             if len(self._open) >= self._config.max_incidents:
                 self.evicted += 1
                 told.append(self._close(next(iter(self._open))))
-            incident = self._open[key] = _Incident(self._opened(hit, host), hit.value, idle_us)
-            told.append(_copy(incident.alert))
+            incident = self._open[key] = _Incident(_opened(hit, host), hit, idle_us)
+            told.append(incident.tell())
         elif _grow(incident, hit):
-            told.append(_copy(incident.alert))
+            told.append(incident.tell())
         incident.last_event = hit.view.event
-        incident.touched_us = max(clock_us, hit.time_us)
+        incident.touched_us = clock_us
         self._open.move_to_end(key)
         return told
 
@@ -105,31 +114,30 @@ class IncidentBook:
         return [self._close(key) for key in list(self._open)]
 
     def _close(self, key: Key) -> Alert:
-        alert = self._open.pop(key).alert
-        alert.status = "closed"
-        alert.revision += 1
-        alert.time_us = alert.last_seen_us
-        return alert
+        incident = self._open.pop(key)
+        incident.alert.status = "closed"
+        incident.alert.revision += 1
+        return incident.tell()
 
-    def _opened(self, hit: Hit, host: str) -> Alert:
-        rule = hit.rule
-        identity = repr((host, rule.name, hit.key, hit.first_us)).encode("utf-8", "backslashreplace")
-        return Alert(
-            time_us=hit.time_us,
-            incident_id=hashlib.sha256(identity).hexdigest()[:32],
-            rule=rule.name,
-            rule_id=rule.id,
-            title=rule.title,
-            level=rule.level,
-            first_seen_us=hit.first_us,
-            last_seen_us=max(hit.time_us, hit.first_us),
-            count=hit.seen,
-            group=dict(hit.group),
-            tags=list(rule.tags),
-            reason=explain(rule, hit.group, hit.value, hit.seen, hit.view.get),
-            evidence=[event_json(event) for event in (hit.events or [hit.view.event])[-MAX_EVIDENCE:]],
-            host=host,
-        )
+
+def _opened(hit: Hit, host: str) -> Alert:
+    rule = hit.rule
+    identity = repr((host, rule.name, hit.key, hit.first_us)).encode("utf-8", "backslashreplace")
+    return Alert(
+        time_us=hit.time_us,
+        incident_id=hashlib.sha256(identity).hexdigest()[:32],
+        rule=rule.name,
+        rule_id=rule.id,
+        title=rule.title,
+        level=rule.level,
+        first_seen_us=hit.first_us,
+        last_seen_us=max(hit.time_us, hit.first_us),
+        count=hit.seen,
+        group=dict(hit.group),
+        tags=list(rule.tags),
+        evidence=[event_json(event) for event in (hit.events or [hit.view.event])[-MAX_EVIDENCE:]],
+        host=host,
+    )
 
 
 def _grow(incident: _Incident, hit: Hit) -> bool:
@@ -146,14 +154,14 @@ def _grow(incident: _Incident, hit: Hit) -> bool:
     if raised:
         alert.level, alert.title, alert.rule_id = rule.level, rule.title, rule.id
         alert.tags = list(dict.fromkeys([*alert.tags, *rule.tags]))
-    if raised or hit.value >= incident.value:
-        incident.value = max(incident.value, hit.value)
-        alert.reason = explain(rule, hit.group, incident.value, alert.count, hit.view.get)
-    if not raised and alert.count < incident.update_at and incident.value < GROWTH * incident.said_value:
+    if raised or (hit.value >= incident.hit.value and _rank(rule.level) >= _rank(incident.hit.rule.level)):
+        incident.hit = hit
+    value = incident.hit.value
+    if not raised and alert.count < incident.update_at and value < GROWTH * incident.said_value:
         return False
     alert.revision += 1
     incident.update_at = next_power(alert.count)
-    incident.said_value = incident.value
+    incident.said_value = value
     return True
 
 
@@ -167,8 +175,3 @@ def next_power(count: int) -> int:
 
 def _rank(level: str) -> int:
     return list[str](LEVELS).index(level)
-
-
-def _copy(alert: Alert) -> Alert:
-    """A state that later growth does not change."""
-    return msgspec.structs.replace(alert, evidence=list(alert.evidence), group=dict(alert.group), tags=list(alert.tags))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from siemd.detection.rule import AnyRule, Correlation
-from siemd.detection.view import MISSING
+from siemd.detection.view import MISSING, text_of
 from siemd.units import Seconds
 
 MAX_VALUE, MAX_REASON, MAX_LISTED = 200, 600, 5
@@ -20,8 +20,11 @@ def tame(value: Any) -> str:
     if isinstance(value, list | tuple):
         shown = ", ".join(tame(item) for item in value[:MAX_LISTED])
         return shown + (f" and {len(value) - MAX_LISTED} more" if len(value) > MAX_LISTED else "")
-    text = str(value)[: 4 * MAX_VALUE]
-    text = "".join(" " if sign.isspace() else sign if unicodedata.category(sign)[0] != "C" else "�" for sign in text)
+    text = (text_of(value) or str(value))[: 4 * MAX_VALUE]
+    if not text.isprintable():
+        text = "".join(
+            " " if sign.isspace() else sign if unicodedata.category(sign)[0] != "C" else "�" for sign in text
+        )
     text = " ".join(text.split())
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
 

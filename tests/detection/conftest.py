@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from siemd.detection import DetectionConfig, Detector, Ruleset
 from siemd.detection.rulefile import read_rules
-from siemd.events import Alert, LogEvent, NetworkEvent
+from siemd.events import LogEvent, NetworkEvent
 
-Run = Callable[..., list[Alert]]
+settings.register_profile("patient", deadline=None)  # no test may fail because the machine is busy
+settings.load_profile("patient")
 
 
 class Tools:
