@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -10,6 +11,9 @@ import msgspec
 from siemd.events import NetworkEvent, clamp_time_us
 
 MAX_LISTED = 1024  # ports or addresses in one fact; a longer list goes on in further facts
+MAX_TARGETS = 65_536
+FLOOD_SOURCES = 64  # sources that reach for one host within a tick; beyond, those with a port or two say nothing
+FLOOD_PORTS = 2
 
 
 class FactKind(msgspec.Struct, frozen=True):
@@ -166,24 +170,49 @@ class Held(msgspec.Struct):
 
 
 class Tally:
-    """Gathers what becomes facts at the next tick, by key (any tuple)."""
+    """Gathers what becomes facts at the next tick, by key (any tuple). lost: packets beyond the cap of keys."""
 
-    __slots__ = ("held",)
+    __slots__ = ("_cap", "held", "held_back", "lost")
 
-    def __init__(self) -> None:
+    def __init__(self, cap: int) -> None:
+        self._cap = cap
         self.held: dict[tuple[Any, ...], Held] = {}
+        self.lost = 0
+        self.held_back = 0
 
     def add(self, key: tuple[Any, ...], time_us: int, target: Any, count: int = 1) -> None:
         """Add packets to the fact of this key."""
         held = self.held.get(key)
-        if held is None:
-            self.held[key] = Held(time_us, count, {target})
-        else:
+        if held is not None:
             held.time_us = max(held.time_us, time_us)
             held.count += count
-            held.targets.add(target)
+            if len(held.targets) < MAX_TARGETS:
+                held.targets.add(target)
+        elif len(self.held) < self._cap:
+            self.held[key] = Held(time_us, count, {target})
+        else:
+            self.lost += count
 
     def take(self) -> dict[tuple[Any, ...], Held]:
         """Everything gathered, in the order it began; the tally is empty then."""
         held, self.held = self.held, {}
         return held
+
+    def take_without_flood(self) -> dict[tuple[Any, ...], Held]:
+        """The same for keys (source, destination, vlan, …), without the sources of a flood.
+
+        When more than FLOOD_SOURCES sources reach for one destination within a tick, those with a port or two are
+        most likely forged, and say nothing about themselves.
+        """
+        held = self.take()
+        if len(held) <= FLOOD_SOURCES:
+            return held
+        sources = Counter(key[1:3] for key, entry in held.items() if len(entry.targets) <= FLOOD_PORTS)
+        flooded = {victim for victim, count in sources.items() if count > FLOOD_SOURCES}
+        if not flooded:
+            return held
+        kept = {
+            key: entry for key, entry in held.items() if key[1:3] not in flooded or len(entry.targets) > FLOOD_PORTS
+        }
+        self.held_back += len(held) - len(kept)
+        return kept

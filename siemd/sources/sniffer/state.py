@@ -51,7 +51,7 @@ class Aging(Generic[K, V]):
 
 
 class Deadlines(Generic[V]):
-    """Things to judge after a fixed wait, in order; beyond the cap the oldest are judged early, counted.
+    """Things to judge after a fixed wait, in order; beyond the cap the oldest are to be judged early, counted.
 
     Times are of the sensor's own clock (microseconds), which never runs backwards.
     """
@@ -67,17 +67,18 @@ class Deadlines(Generic[V]):
     def __len__(self) -> int:
         return len(self._queue)
 
-    def push(self, now_us: int, item: V) -> None:
-        """Let the item fall due after the wait."""
+    def push(self, now_us: int, item: V) -> V | None:
+        """Let the item fall due after the wait; returns the one to be judged now because there is no more room."""
         self._queue.append((now_us + self._wait_us, item))
+        if len(self._queue) <= self._cap:
+            return None
+        self.early += 1
+        return self._queue.popleft()[1]
 
     def due(self, now_us: int) -> Iterator[V]:
-        """Take out what is due, and what is beyond the cap."""
+        """Take out what is due."""
         queue = self._queue
         while queue and queue[0][0] <= now_us:
-            yield queue.popleft()[1]
-        while len(queue) > self._cap:
-            self.early += 1
             yield queue.popleft()[1]
 
     def rest(self) -> Iterator[V]:

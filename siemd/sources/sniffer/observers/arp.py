@@ -31,7 +31,7 @@ class ArpObserver:
         self._requests: Aging[_Key, _Request] = Aging(cap)
         self._heard: Aging[tuple[bytes, int], bool] = Aging(cap)
         self._deadlines: Deadlines[tuple[_Key, _Request]] = Deadlines(answer_timeout_us, cap)
-        self._tally = Tally()
+        self._tally = Tally(cap)
 
     def feed(self, packet: Packet, now_us: int) -> None:
         """Look at one packet."""
@@ -52,7 +52,9 @@ class ArpObserver:
                 return
             request = _Request(packet.time_us, 1, packet.source_mac, True)
             self._requests.put(key, request)
-            self._deadlines.push(now_us, (key, request))
+            early = self._deadlines.push(now_us, (key, request))
+            if early is not None:
+                self._close(*early)
 
     def _close(self, key: _Key, request: _Request) -> None:
         if request.waiting:
@@ -106,4 +108,5 @@ class ArpObserver:
             "arp_requests_held": len(self._requests),
             "arp_requests_forgotten": self._requests.evicted,
             "arp_requests_judged_early": self._deadlines.early,
+            "arp_requests_lost": self._tally.lost,
         }

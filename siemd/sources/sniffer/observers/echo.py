@@ -31,7 +31,7 @@ class EchoObserver:
         self._echoes: Aging[_Key, _Echo] = Aging(cap)
         self._known: Aging[tuple[bytes, bytes, int], bool] = Aging(cap)
         self._deadlines: Deadlines[tuple[_Key, _Echo]] = Deadlines(answer_timeout_us, cap)
-        self._tally = Tally()
+        self._tally = Tally(cap)
 
     def feed(self, packet: Packet, now_us: int) -> None:
         """Look at one packet."""
@@ -55,7 +55,9 @@ class EchoObserver:
             return
         echo = _Echo(packet.time_us, 1, packet.payload_length, True)
         self._echoes.put(key, echo)
-        self._deadlines.push(now_us, (key, echo))
+        early = self._deadlines.push(now_us, (key, echo))
+        if early is not None:
+            self._give_up(*early)
 
     def _reply(self, packet: Packet, kind: int) -> None:
         key = (packet.destination_ip, packet.source_ip, packet.vlan, packet.ident, kind)
@@ -82,7 +84,7 @@ class EchoObserver:
         for key, echo in self._deadlines.due(now_us):
             self._give_up(key, echo)
         facts = []
-        for (source, destination, vlan, kind, outcome, known), held in self._tally.take().items():
+        for (source, destination, vlan, kind, outcome, known), held in self._tally.take_without_flood().items():
             request = _REQUESTS[kind]
             facts.append(
                 fact(
@@ -120,4 +122,6 @@ class EchoObserver:
             "pings_held": len(self._echoes),
             "pings_forgotten": self._echoes.evicted,
             "pings_judged_early": self._deadlines.early,
+            "pings_held_back": self._tally.held_back,
+            "pings_lost": self._tally.lost,
         }

@@ -79,7 +79,7 @@ class SshObserver:
             client = key[3] == SSH_PORT
         connection = SshConnection(key, (None, None), packet.time_us, now_us, client, [])
         self._active[id(connection)] = connection
-        self._silent.push(now_us, connection)
+        self._push(self._silent, now_us, connection)
         self.data(connection, packet, forward, now_us)
         return connection
 
@@ -128,7 +128,7 @@ class SshObserver:
             turn.first = size
         turn.answer += size
         if len(turns) >= MAX_TURNS or success_at(turns[:1] + turns[-2:]):
-            self._settling.push(now_us, connection)
+            self._push(self._settling, now_us, connection)
             return True
         return False
 
@@ -136,7 +136,12 @@ class SshObserver:
         """A FIN or RST was seen."""
         if not connection.closing:
             connection.closing = True
-            self._closing.push(now_us, connection)
+            self._push(self._closing, now_us, connection)
+
+    def _push(self, queue: Deadlines[SshConnection], now_us: int, connection: SshConnection) -> None:
+        early = queue.push(now_us, connection)
+        if early is not None:
+            self._state(early)
 
     def tick(self, now_us: int) -> list[NetworkEvent]:
         """The facts of this tick: failures before successes."""
@@ -149,7 +154,7 @@ class SshObserver:
             if now_us - connection.heard_us >= SILENCE_US:
                 self._state(connection)
             else:
-                self._silent.push(now_us, connection)
+                self._push(self._silent, now_us, connection)
         for connection in self._settling.due(now_us):
             self._state(connection)
         facts, self._facts = self._facts, []

@@ -91,7 +91,9 @@ class TcpObserver:
         if probe in ("ack", "maimon"):
             flow.alike = self._alike((key[0], key[2], key[4], probe), packet.seq, packet.ack)
         self._flows.put(key, flow)
-        self._deadlines.push(now_us, (key, flow))
+        early = self._deadlines.push(now_us, (key, flow))
+        if early is not None:
+            self._give_up(*early)
 
     def _alike(self, pair: tuple[bytes, bytes, int, str], seq: int, ack: int) -> bool:
         """Whether the probe before of this kind had the same sequence or acknowledgement number."""
@@ -271,21 +273,15 @@ class TcpObserver:
 
     def tick(self, now_us: int) -> list[NetworkEvent]:
         """The facts of this tick."""
-        facts: list[NetworkEvent] = []
         for key, flow in self._deadlines.due(now_us):
             self._give_up(key, flow)
-            if self._facts.full():
-                facts += self._facts.tick()
-        return facts + self._facts.tick() + self.ssh.tick(now_us)
+        return self._facts.tick() + self.ssh.tick(now_us)
 
     def finish(self) -> list[NetworkEvent]:
         """Give up waiting, and state it."""
-        facts: list[NetworkEvent] = []
         for key, flow in self._deadlines.rest():
             self._give_up(key, flow)
-            if self._facts.full():
-                facts += self._facts.tick()
-        return facts + self._facts.tick() + self.ssh.finish()
+        return self._facts.tick() + self.ssh.finish()
 
     def age(self) -> None:
         """Forget what was not used for a generation."""

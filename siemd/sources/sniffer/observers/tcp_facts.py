@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from typing import Any
 
 import msgspec
 
@@ -10,11 +10,8 @@ from siemd.events import NetworkEvent
 from siemd.sources.sniffer.facts import Held, Tally, address, fact, network
 from siemd.sources.sniffer.state import Aging
 
-FLOOD_SOURCES = 64  # sources that fail at one host within a tick; beyond, those that tried a port or two say nothing
-FLOOD_PORTS = 2
 BACKLOG_FLOOR = 64  # unfinished handshakes with one port within a tick
 MAX_PEERS = 256  # hosts remembered for each source
-MAX_TALLY = 65_536  # facts gathered in a tick before they are stated early
 
 Key = tuple[bytes, bytes, int, str, str]  # source, destination, vlan, probe, outcome
 
@@ -36,10 +33,9 @@ class TcpFacts:
     """Gathers failures and states `tcp_probe` and `half_open_backlog`."""
 
     def __init__(self, cap: int) -> None:
-        self._tally = Tally()
-        self._backlog = Tally()
+        self._tally = Tally(cap)
+        self._backlog = Tally(cap)
         self._peers: Aging[tuple[bytes, int], _Peers] = Aging(cap)
-        self.held_back = 0
 
     def failed(self, key: Key, time_us: int, port: int) -> None:
         """A probe of this kind failed at a port."""
@@ -47,15 +43,7 @@ class TcpFacts:
 
     def unfinished(self, source: bytes, destination: bytes, port: int, vlan: int, time_us: int) -> None:
         """A handshake was begun and not completed, whatever rules will think of it."""
-        held = self._backlog.held.get((destination, port, vlan))
-        if held is None or len(held.targets) < MAX_TALLY:
-            self._backlog.add((destination, port, vlan), time_us, source)
-        else:
-            held.count += 1
-
-    def full(self) -> bool:
-        """Whether so much is gathered that it must be stated now."""
-        return len(self._tally.held) >= MAX_TALLY or len(self._backlog.held) >= MAX_TALLY
+        self._backlog.add((destination, port, vlan), time_us, source)
 
     def succeeded(self, source: bytes, destination: bytes, vlan: int) -> None:
         """The two exchanged data."""
@@ -72,20 +60,15 @@ class TcpFacts:
 
     def tick(self) -> list[NetworkEvent]:
         """The facts of this tick."""
-        held = self._tally.take()
-        flooded = _flooded(held)
         facts: list[NetworkEvent] = []
-        for key, entry in held.items():
-            if key[1:3] in flooded and len(entry.targets) <= FLOOD_PORTS:
-                self.held_back += entry.count
-                continue
+        for key, entry in self._tally.take_without_flood().items():
             facts += self._probe_facts(key, entry)
         for (destination, port, vlan), entry in self._backlog.take().items():
             if entry.count >= BACKLOG_FLOOR:
                 facts.append(_backlog_fact(destination, port, vlan, entry))
         return facts
 
-    def _probe_facts(self, key: Key, held: Held) -> list[NetworkEvent]:
+    def _probe_facts(self, key: tuple[Any, ...], held: Held) -> list[NetworkEvent]:
         source, destination, vlan, probe, outcome = key
         peers = self._peers_of(source, vlan)
         if len(peers.bad) < MAX_PEERS:
@@ -123,15 +106,11 @@ class TcpFacts:
 
     def counters(self) -> dict[str, int]:
         """Sizes and losses."""
-        return {"tcp_probes_held_back": self.held_back, "tcp_sources_forgotten": self._peers.evicted}
-
-
-def _flooded(held: dict[Key, Held]) -> set[tuple[bytes, int]]:
-    """The (destination, vlan) at which too many sources with a port or two failed in one tick."""
-    if len(held) <= FLOOD_SOURCES:
-        return set()
-    sources = Counter(key[1:3] for key, entry in held.items() if len(entry.targets) <= FLOOD_PORTS)
-    return {(victim[0], victim[1]) for victim, count in sources.items() if count > FLOOD_SOURCES}
+        return {
+            "tcp_probes_held_back": self._tally.held_back,
+            "tcp_probes_lost": self._tally.lost + self._backlog.lost,
+            "tcp_sources_forgotten": self._peers.evicted,
+        }
 
 
 def _backlog_fact(destination: bytes, port: int, vlan: int, held: Held) -> NetworkEvent:

@@ -32,7 +32,7 @@ class UdpObserver:
         self._flows: Aging[_Key, _Flow] = Aging(cap)
         self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(cap)
         self._deadlines: Deadlines[tuple[_Key, _Flow]] = Deadlines(answer_timeout_us, cap)
-        self._tally = Tally()
+        self._tally = Tally(cap)
 
     def feed(self, packet: Packet, now_us: int) -> None:
         """Look at one packet."""
@@ -55,7 +55,9 @@ class UdpObserver:
         flow = _Flow(packet.time_us, 1, probe)
         self._flows.put(key, flow)
         if probe:
-            self._deadlines.push(now_us, (key, flow))
+            early = self._deadlines.push(now_us, (key, flow))
+            if early is not None:
+                self._give_up(*early)
 
     def error(self, packet: Packet, quoted: Packet) -> None:
         """An ICMP error about a datagram. Only "unreachable" refuses; "time exceeded" is traceroute at work."""
@@ -95,7 +97,7 @@ class UdpObserver:
         for key, flow in self._deadlines.due(now_us):
             self._give_up(key, flow)
         facts = []
-        for (source, destination, vlan, outcome), held in self._tally.take().items():
+        for (source, destination, vlan, outcome), held in self._tally.take_without_flood().items():
             lists = held.lists()
             for ports in lists:
                 what = f"port {ports[0]}" if len(ports) == 1 else f"{len(ports)} ports"
@@ -135,6 +137,8 @@ class UdpObserver:
             "udp_flows_held": len(self._flows),
             "udp_flows_forgotten": self._flows.evicted,
             "udp_flows_judged_early": self._deadlines.early,
+            "udp_probes_held_back": self._tally.held_back,
+            "udp_probes_lost": self._tally.lost,
         }
 
 
