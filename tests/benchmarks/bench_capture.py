@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from siemd.sources.sniffer.capture import RawCapture
 from support.needs import is_root
-from support.own_network import fresh_network, ip
+from support.own_network import connect, fresh_network
 
 FRAMES = 20_000  # fit into the kernel's buffer, so that only the reading is measured
 BUFFER_BYTES = 64 << 20
@@ -72,9 +72,7 @@ def run() -> list[tuple[str, str]]:
         return [("frames from a packet socket", "needs root")]
     with warnings.catch_warnings(), fresh_network():
         warnings.simplefilter("ignore")
-        ip("link", "add", "near", "type", "veth", "peer", "name", "far")
-        ip("link", "set", "near", "up")
-        ip("link", "set", "far", "up")
+        connect("near", "far")
         siemd_s, scapy_s = _measured(_siemd), _measured(_scapy)
     return [
         ("frames from a packet socket, siemd (recvmmsg)", f"{siemd_s / 1e3:,.0f} thousand per CPU second"),

@@ -12,14 +12,26 @@ from pathlib import Path
 import pytest
 
 from support.needs import is_root, need
+from support.waiting import wait_until
 
 _CLONE_NEWNET = 0x40000000
 
 
-def ip(*arguments: str) -> None:
-    """Run `ip`, which must succeed."""
+def ip(*arguments: str) -> str:
+    """Run `ip`, which must succeed; its output."""
     done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+def connect(near: str = "near", far: str = "far") -> None:
+    """Make two interfaces joined by a cable, and wait until frames pass; they say nothing of their own."""
+    ip("link", "add", near, "type", "veth", "peer", "name", far)
+    for name in (near, far):
+        Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
+        ip("link", "set", name, "up")
+    for name in (near, far):  # until then the kernel drops what is sent, without a word
+        wait_until(lambda name=name: "state UP" in ip("link", "show", name), f"{name} has a carrier")
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from siemd.sources.sniffer.sensor import Sensor, SensorConfig
 from siemd.sources.sniffer.worker import Report, Worker
 from siemd.units import Bytes
 
+_MAX_BUFFER_BYTES = (1 << 30) - 1  # Linux doubles it, and keeps it in 32 bits
+
 
 class SnifferConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The network traffic that this host sees."""
@@ -70,7 +72,9 @@ class Sniffer:
         bridge = ThreadBridge(self._deliver, config.queue_batches)
         stop, ended = threading.Event(), asyncio.Event()
         capture = RawCapture(
-            config.interface, promiscuous=config.promiscuous, buffer_bytes=min(config.buffer_bytes, (1 << 31) - 1)
+            config.interface,
+            promiscuous=config.promiscuous,
+            buffer_bytes=min(int(config.buffer_bytes), _MAX_BUFFER_BYTES),
         )
         worker = Worker(capture, Sensor(config.sensor), bridge.send, stop)
 

@@ -49,7 +49,7 @@ class RawCapture:
         self.promiscuous = promiscuous
         self.buffer_bytes = buffer_bytes
         self.interfaces: list[str] = []
-        self._wanted_bytes = buffer_bytes
+        self.wanted_bytes = buffer_bytes
         self._memory: ReceiveBuffer | None = None
         self._failure: CaptureError | None = None
         self._sockets: list[_Socket] = []
@@ -57,9 +57,12 @@ class RawCapture:
         self._more = False
 
     def open(self) -> None:
-        """Begin to capture; raises CaptureError. Sets `interfaces`, and `buffer_bytes` to what the system granted."""
+        """Begin to capture; raises CaptureError. Sets `interfaces`, and `buffer_bytes` to what the system granted.
+
+        Linux grants more than net.core.rmem_max only to CAP_NET_ADMIN.
+        """
         self.interfaces = interfaces(self.choice)
-        self.buffer_bytes = self._wanted_bytes
+        self.buffer_bytes = self.wanted_bytes
         for interface in self.interfaces:
             try:
                 opened = self._open(interface)
@@ -119,11 +122,11 @@ class RawCapture:
         if sys.platform == "win32":
             from siemd.sources.sniffer.npcap import PcapSocket
 
-            return PcapSocket(interface, promiscuous=self.promiscuous, buffer_bytes=self._wanted_bytes)
+            return PcapSocket(interface, promiscuous=self.promiscuous, buffer_bytes=self.wanted_bytes)
         from siemd.sources.sniffer.packet_socket import PacketSocket, ReceiveBuffer
 
         self._memory = self._memory or ReceiveBuffer()
-        return PacketSocket(interface, self._memory, promiscuous=self.promiscuous, buffer_bytes=self._wanted_bytes)
+        return PacketSocket(interface, self._memory, promiscuous=self.promiscuous, buffer_bytes=self.wanted_bytes)
 
     def _wait(self, timeout_s: float) -> bool:
         """Whether there may be something to read."""

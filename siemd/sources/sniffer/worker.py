@@ -83,6 +83,7 @@ class Worker:
         capture.open()
         names = ", ".join(capture.interfaces)
         self._log.info("sniffer.started", interfaces=capture.interfaces, buffer_bytes=capture.buffer_bytes)
+        self._warn_of_small_buffer()
         self._status, self._detail = "ok", f"watching {names}"
         self._report([])
         while not self._stop.is_set():
@@ -95,14 +96,20 @@ class Worker:
             self._take(frames)
         self._report(self._new_drops(names))
 
+    def _warn_of_small_buffer(self) -> None:
+        granted, wanted = self._capture.buffer_bytes, self._capture.wanted_bytes
+        if granted < wanted:
+            hint = f"run `sudo sysctl -w net.core.rmem_max={wanted}`, or a burst of traffic will cost frames"
+            self._log.warning("sniffer.small_buffer", granted_bytes=granted, wanted_bytes=wanted, hint=hint)
+
     def _take(self, frames: Sequence[Frame]) -> None:
         self._frames += len(frames)
         packets = self._decoder.decode(frames)
         self._packets += len(packets)
         if packets:
             self._observe(lambda: self._sensor.feed(packets))
-        else:
-            self._observe(lambda: self._sensor.advance(now_us()))
+        else:  # the wall clock only in silence: behind these frames the kernel may hold answers that are waited for
+            self._observe(lambda: self._sensor.advance(frames[-1].time_us if frames else now_us()))
 
     def _observe(self, step: Callable[[], list[NetworkEvent]]) -> None:
         """Report the facts of one step of the sensor; a bug in it costs that step's facts, and is counted."""
