@@ -1,0 +1,43 @@
+"""The declared facts, their page, and what the sensor really states are the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from siemd.events import NetworkEvent
+from siemd.sources.sniffer.facts import FACTS
+from siemd.sources.sniffer.facts_page import page
+from siemd.sources.sniffer.packet import SYN
+from support.conversation import ATTACKER, VICTIM, Wire, facts_of
+
+PAGE = Path(__file__).parents[3] / "docs" / "facts.md"
+ALWAYS = {"time_us", "event_type", "fields"}
+STAMPED_LATER = {"host", "source", "seq"}
+
+
+def test_page_is_that_of_the_declarations() -> None:
+    assert PAGE.read_text() == page(), "run: python -m siemd.sources.sniffer.facts_page > docs/facts.md"
+
+
+def test_every_kind_is_stated_with_its_declared_fields() -> None:
+    wire = Wire()
+    wire.ping(ATTACKER, VICTIM)
+    wire.arp("192.0.2.1", "192.0.2.2")
+    wire.udp(ATTACKER, 40_000, VICTIM, 9)
+    wire.ssh([(68, 52), (84, 52)])
+    wire.syn_scan(range(1, 5))
+    for number in range(70):
+        wire.tcp(f"9.9.9.{number}", 2000, VICTIM, 80, SYN, number, window=512, header=20)
+    facts = facts_of(wire.packets)
+    assert {fact.event_type for fact in facts} == set(FACTS)
+    for fact in facts:
+        kind = FACTS[fact.event_type]
+        assert set(fact.fields) == set(kind.fields), fact.event_type
+        assert stated_attributes(fact) <= set(kind.attributes) | {"count"}, fact.event_type
+        for name in kind.attributes:
+            assert getattr(fact, name) not in ("", None), f"{fact.event_type}.{name}"
+
+
+def stated_attributes(fact: NetworkEvent) -> set[str]:
+    names = set(fact.__struct_fields__) - ALWAYS - STAMPED_LATER
+    return {name for name in names if getattr(fact, name) not in ("", None)}
