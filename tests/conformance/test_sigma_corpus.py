@@ -9,9 +9,10 @@ import pytest
 
 from siemd.detection import DetectionConfig, Detector, Ruleset, load_ruleset
 from siemd.detection.logsource import resolve
-from siemd.detection.rule import Rule
+from siemd.detection.rule import LogSource, Rule
 from siemd.detection.rulefile import read_rules
 from siemd.events import LogEvent
+from siemd.yamlfile import load_documents
 
 ACCEPTED_REASONS = ("the modifier 'expand' needs placeholder values",)
 
@@ -48,6 +49,34 @@ def test_old_style_rules_are_refused_with_place_and_reason(corpus: Path) -> None
         for problem in problems:
             assert problem.line and problem.column and problem.message, file
     assert loaded == []
+
+
+def test_windows_logsources_mean_what_the_public_table_says(corpus: Path) -> None:
+    path = corpus / "sigma" / "thor.yml"
+    if not path.exists():
+        pytest.skip(f"{path} is missing")
+    sources = load_documents(path)[0].data["logsources"].values()
+    channels = {
+        one["service"]: {name.removeprefix("WinEventLog:").lower() for name in one["sources"]}
+        for one in sources
+        if one.get("product") == "windows" and "sources" in one
+    }
+    for service, names in channels.items():
+        (selector,) = resolve(LogSource(product="windows", service=service))
+        assert names <= set(selector.channels), service
+    for one in sources:
+        if "rewrite" not in one:
+            continue
+        product = one.get("product", "")
+        wanted = one["conditions"]["EventID"]
+        for event_id in wanted if isinstance(wanted, list) else [wanted]:
+            found = [
+                selector
+                for selector in resolve(LogSource(category=one["category"], product=product))
+                if event_id in selector.event_ids and channels[one["rewrite"]["service"]] <= set(selector.channels)
+            ]
+            assert found, one
+            assert dict(found[0].fields) == one.get("fieldmappings", {}), one
 
 
 def test_every_public_rule_compiles_and_runs(public: Ruleset) -> None:
