@@ -7,6 +7,7 @@ Whatever is unusual gives None and is decoded layer by layer; a test holds that 
 from __future__ import annotations
 
 from struct import Struct
+from typing import Any
 
 from siemd.sources.sniffer.packet import TCP, UDP, Frame, Packet
 
@@ -23,6 +24,7 @@ def decode_plain(frame: Frame) -> Packet | None:
     captured = len(data)
     if captured < _SHORTEST:
         return None
+    headers = _read_headers(data)
     (
         destination_mac,
         source_mac,
@@ -40,7 +42,7 @@ def decode_plain(frame: Frame) -> Packet | None:
         ack,
         word,
         window,
-    ) = _read_headers(data)
+    ) = headers
     length = frame.length
     end = 14 + total_length
     if ethertype != 0x0800 or first != 0x45 or fragment & 0x3FFF or end > length:
@@ -76,12 +78,20 @@ def decode_plain(frame: Frame) -> Packet | None:
             data[payload:end],
             end - payload,
         )
-    udp_end = _TRANSPORT_AT + (seq >> 16)  # where TCP has its sequence number, UDP has its length
-    if protocol != UDP or not _TRANSPORT_AT + 8 <= udp_end <= end:
+    return _udp(frame, headers, end) if protocol == UDP else None
+
+
+def _udp(frame: Frame, headers: tuple[Any, ...], end: int) -> Packet | None:
+    destination_mac, source_mac, _, _, _, _, ttl, _, source, destination, source_port, destination_port, word, *_ = (
+        headers
+    )
+    data = frame.data
+    udp_end = _TRANSPORT_AT + (word >> 16)  # where TCP has its sequence number, UDP has its length
+    if not _TRANSPORT_AT + 8 <= udp_end <= end:
         return None
     return Packet(
         frame.time_us,
-        length,
+        frame.length,
         UDP,
         source,
         destination,
