@@ -62,6 +62,9 @@ def _document(info: Any, defaults: Any, lines: list[str], depth: int) -> None:
         if isinstance(kind, inspect.StructType):
             lines.append(f"{pad}{field.encode_name}:")
             _document(kind, value, lines, depth + 1)
+        elif isinstance(value, dict) and value:
+            lines.append(f"{pad}{field.encode_name}:")
+            lines.extend(f"{pad}  {_scalar(key)}: {_scalar(item)}" for key, item in value.items())
         else:
             lines.append(f"{pad}{field.encode_name}: {_scalar(value)}")
 
