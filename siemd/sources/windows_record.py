@@ -39,9 +39,12 @@ _TARGETS_FIRST = ("TargetUserName", "AccountName", "SubjectUserName")
 _ADDRESSES = ("IpAddress", "SourceIp", "SourceAddress", "ClientAddress", "ClientIP", "Address")
 
 
-def event_from_xml(text: str) -> LogEvent:
-    """The LogEvent of one record's XML; raises RecordError."""
-    return event_from_record(parse_event_xml(text))
+def event_from_xml(text: str, message: str = "") -> LogEvent:
+    """The LogEvent of one record's XML, with the message that Windows rendered beside it; raises RecordError."""
+    record = parse_event_xml(text)
+    if message and isinstance(event := record.get("Event"), dict):
+        event["RenderingInfo"] = {"Message": message}
+    return event_from_record(record)
 
 
 def event_from_record(record: dict[str, Any]) -> LogEvent:
