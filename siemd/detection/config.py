@@ -34,3 +34,6 @@ class DetectionConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     max_values: Annotated[
         int, Meta(ge=1, description="Events or values a group remembers at most; the oldest are forgotten.")
     ] = 4_096
+    max_entries: Annotated[
+        int, Meta(ge=1, description="Events or values a correlation remembers at most, over all of its groups.")
+    ] = 200_000

@@ -58,12 +58,12 @@ class Firing(msgspec.Struct):
 class _Group:
     """One group's window and what an incident will want to know of it."""
 
-    __slots__ = ("events", "newest_us", "seen", "started_us", "values", "window")
+    __slots__ = ("events", "newest_us", "seen", "values", "window")
 
     def __init__(self, values: dict[str, Any], window: Window, time_us: int, evidence: int) -> None:
         self.values = values
         self.window = window
-        self.newest_us = self.started_us = time_us
+        self.newest_us = time_us
         self.seen = 0
         self.events: deque[Event] = deque(maxlen=evidence)
 
@@ -78,6 +78,7 @@ class Correlator:
     def __init__(self, correlation: Correlation, config: DetectionConfig) -> None:
         self.evicted_groups = self.evicted_values = self.late = self.ungrouped = 0
         self._groups: OrderedDict[GroupKey, _Group] = OrderedDict()
+        self._entries = 0
         self.configure(correlation, config)
 
     def configure(self, correlation: Correlation, config: DetectionConfig) -> None:
@@ -86,6 +87,7 @@ class Correlator:
         self._span_us = int(correlation.timespan_s * 1_000_000)
         self._late_us = int(config.late_s * 1_000_000)
         self._max_groups = config.max_groups
+        self._max_entries = config.max_entries
         highest = max(abs(number) for _, number in correlation.threshold.comparisons)
         counting = correlation.type in ("event_count", "value_count")
         self._max_values = max(config.max_values, min(int(2 * highest), 1_000_000) if counting else 0)
@@ -116,16 +118,21 @@ class Correlator:
         if time_us < group.newest_us - self._span_us - self._late_us:
             self.late += 1
             return None
+        before = len(group.window)
         if not self._note(group.window, position, occurrence):
             self.ungrouped += 1
             return None
         if time_us - group.newest_us > self._span_us:
-            group.seen, group.started_us = 0, time_us
+            group.seen = 0
             group.events.clear()
         group.seen += 1
         group.newest_us = max(group.newest_us, time_us)
         group.events.append(occurrence.view.event)
         self._trim(group)
+        self._entries += len(group.window) - before
+        while self._entries > self._max_entries and len(self._groups) > 1:
+            self._forget(next(iter(self._groups)))
+            self.evicted_groups += 1
         found = self._find(group.window, position, time_us)
         if found is None:
             return None
@@ -163,7 +170,7 @@ class Correlator:
         if group is None:
             self._expire(time_us)
             if len(self._groups) >= self._max_groups:
-                self._groups.popitem(last=False)
+                self._forget(next(iter(self._groups)))
                 self.evicted_groups += 1
             crowded = len(self._groups) >= CROWDED_GROUPS
             evidence = CROWDED_EVIDENCE_EVENTS if crowded else EVIDENCE_EVENTS
@@ -179,7 +186,10 @@ class Correlator:
             first = next(iter(self._groups.items()), None)
             if first is None or first[1].newest_us >= oldest_us:
                 return
-            del self._groups[first[0]]
+            self._forget(first[0])
+
+    def _forget(self, key: GroupKey) -> None:
+        self._entries -= len(self._groups.pop(key).window)
 
     # windows
 

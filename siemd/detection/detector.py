@@ -24,7 +24,8 @@ class Detector:
     """Matches events against a ruleset and keeps the windows and incidents. Used by one thread at a time.
 
     host: stands in alerts whose events name none. The clock is the newest event time seen, or what `advance` says;
-    once `advance` was called, an event from the future does not move the clock beyond it (plus the `late` tolerance).
+    once `advance` was called (live: before every batch), an event from the future neither moves the clock beyond it
+    (plus the `late` tolerance) nor counts as later than that.
     """
 
     def __init__(self, ruleset: Ruleset, config: DetectionConfig, host: str) -> None:
@@ -76,7 +77,7 @@ class Detector:
         return alerts
 
     def advance(self, now_us: int) -> list[Alert]:
-        """Time passes without events (live only): close idle incidents."""
+        """Tell the time (live only, before every batch and when nothing comes): close idle incidents."""
         self._wall_us = max(self._wall_us, now_us)
         self._clock_us = max(self._clock_us, now_us)
         return self._incidents.close_idle(self._clock_us)
@@ -109,7 +110,7 @@ class Detector:
     def _matched(self, rule: Rule, view: View, alerts: list[Alert]) -> None:
         """A plain rule matched: tell it, and every correlation that builds on it, and those that build on them."""
         self._matches += 1
-        time_us = view.event.time_us
+        time_us = min(view.event.time_us, self._clock_us)  # a window must not wait for an event from the future
         if self.ruleset.alerts(rule):
             group = default_group(rule, view)
             hit = Hit(rule, group, _key(group), view, time_us, time_us)

@@ -165,18 +165,23 @@ class SequenceWindow:
 
     def find_all(self, time_us: int, span_us: int, holds: Holds) -> Found | None:
         """The largest number of rules that matched in one window with the event at time_us, if it fulfils `holds`."""
+        if not any(times and times[-1] > time_us for times in self.times):
+            return self._matched_from(time_us - span_us, span_us, holds)  # no window holds more than the newest
         starts = {time_us, time_us - span_us}
         for times in self.times:
             starts.update(times[bisect_left(times, time_us - span_us) : bisect_right(times, time_us)])
         found: Found | None = None
         for start_us in sorted(starts):
-            firsts = [_first_at(times, start_us) for times in self.times]
-            inside = [moment for moment in firsts if moment is not None and moment <= start_us + span_us]
-            if holds(len(inside)) and (found is None or len(inside) > found[0]):
-                found = len(inside), min(inside)
-            if found and found[0] == len(self.times):
-                break
+            here = self._matched_from(start_us, span_us, holds)
+            if here and (found is None or here[0] > found[0]):
+                found = here
         return found
+
+    def _matched_from(self, start_us: int, span_us: int, holds: Holds) -> Found | None:
+        """How many rules matched in the window that begins at start_us, if that fulfils `holds`."""
+        firsts = [_first_at(times, start_us) for times in self.times]
+        inside = [moment for moment in firsts if moment is not None and moment <= start_us + span_us]
+        return (len(inside), min(inside)) if inside and holds(len(inside)) else None
 
     def find_ordered(self, position: int, time_us: int, span_us: int) -> Found | None:
         """The shortest chain of all rules in their order that passes through the match at (position, time_us)."""

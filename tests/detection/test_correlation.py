@@ -161,6 +161,14 @@ def test_what_is_too_late_is_counted(tools: Any) -> None:
     assert detector.counters()["late_events"] == 1
 
 
+def test_an_event_from_the_future_does_not_spoil_its_group(tools: Any) -> None:
+    detector = tools.detector(tools.rules(PROBE + correlation("event_count", "[probe]", "{gte: 4}")), late_s=30)
+    detector.advance(100_000_000)
+    assert not detector.process([tools.fact(4_000_000_000, source_ip="a"), tools.fact(99, source_ip="a")])
+    detector.advance(101_000_000)
+    assert opened(detector.process([tools.fact(100, source_ip="a"), tools.fact(101, source_ip="a")]))
+
+
 def test_temporal_in_any_order(tools: Any) -> None:
     text = BASE.format(name="one") + "---" + BASE.format(name="two") + correlation("temporal", "[one, two]", "")
     ruleset = tools.rules(text)
@@ -307,6 +315,20 @@ def test_values_of_a_group_are_bounded_and_evictions_counted(tools: Any, kind: s
     (group,) = correlator._groups.values()
     assert len(group.window) <= 100
     assert detector.counters()["evicted_values"] >= 900
+
+
+def test_all_groups_together_are_bounded(tools: Any) -> None:
+    text = PROBE + correlation("value_count", "[probe]", "{field: destination_port, gte: 5000}")
+    detector = tools.detector(tools.rules(text), max_entries=100)
+    detector.process(
+        [
+            tools.fact(number / 1e3, source_ip=str(number % 7 if number < 500 else number), destination_port=number)
+            for number in range(1000)
+        ]
+    )
+    (correlator,) = detector._correlators.values()
+    assert correlator._entries == sum(len(group.window) for group in correlator._groups.values()) <= 100
+    assert detector.counters()["evicted_groups"] > 400
 
 
 def test_a_threshold_above_max_values_still_works(tools: Any) -> None:
