@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -39,10 +39,12 @@ def test_the_shipped_file_means_the_defaults() -> None:
 
 
 def test_every_key_is_described() -> None:
-    lines = default_yaml().splitlines()
-    for before, line in pairwise(lines):
-        if line.strip() and not line.lstrip().startswith("#"):
-            assert before.lstrip().startswith("#"), f"no description above {line!r}"
+    def check(schema: dict[str, Any], where: str) -> None:
+        for key, value in schema.get("properties", {}).items():
+            assert value.get("description"), f"no description of {where}{key}"
+            check(value, f"{where}{key}.")
+
+    check(json_schema(), "")
 
 
 def test_the_schema_knows_every_key() -> None:
