@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from siemd.events import Batch
-from siemd.storage.tables import ROW_OF, TABLES, Row, clean_text, fit_row, table_of
+from siemd.storage.tables import FIT, ROW_OF, Row, clean_text, table_of
 
 Key = tuple[str, str, int]  # host, source, epoch
 
@@ -85,7 +85,7 @@ def _add_rows(result: Intake, batch: Batch, key: Key, before: int, entry: Entry)
             result.skipped += 1
             continue
         name = table_of(event)
-        row, changes = fit_row(TABLES[name].columns, ROW_OF[type(event)](event, *key))
+        row, changes = FIT[name](ROW_OF[type(event)](event, *key))
         changed += changes
         added += 1
         rows.setdefault(name, []).append(row)

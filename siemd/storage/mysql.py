@@ -220,8 +220,8 @@ async def _account(cursor: Any, work: Intake, now: str) -> None:
         )
     for owner, checkpoint in work.checkpoints.items():
         await cursor.execute(
-            "REPLACE INTO source_checkpoint (host, source, checkpoint, updated) VALUES (%s, %s, %s, %s)",
-            (*owner, checkpoint, now),
+            "REPLACE INTO source_checkpoint (host, source, checkpoint, updated) VALUES (%s, %s, UNHEX(%s), %s)",
+            (*owner, checkpoint.hex(), now),  # not as bytes, which aiomysql escapes as if backslashes counted
         )
 
 

@@ -27,9 +27,10 @@ _URL = re.compile(
 )
 _OPTIONS = ("unix_socket", "ssl", "ssl_ca", "ssl_cert", "ssl_key", "ssl_verify")
 _FORM = "mysql://user:password@host:3306/database"
+# Without backslash escapes only quotes are to be escaped: a third of the work for a document of 1 MiB, here and there.
 _SESSION = (
-    "SET sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', sql_notes = 0, "
-    "innodb_lock_wait_timeout = 20, lock_wait_timeout = 20"
+    "SET sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,NO_BACKSLASH_ESCAPES', time_zone = '+00:00', "
+    "sql_notes = 0, innodb_lock_wait_timeout = 20, lock_wait_timeout = 20"
 )
 # Times stay the text that SQLite gives too.
 _CONVERSIONS = {

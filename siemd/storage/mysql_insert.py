@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import msgspec
 import pymysql
@@ -29,6 +31,17 @@ _JSON_TYPES = {
 }
 
 
+_ORIGIN = (1, 2, 3)  # host, source, epoch: the same in many rows, so sent once a statement
+
+
+class Document(NamedTuple):
+    """Rows of one origin, and those rows, without it, as JSON."""
+
+    rows: list[Row]
+    origin: Row
+    json: str
+
+
 class Inserter:
     """Inserts rows on a server with or without JSON_TABLE, and sorts out the rows that it refuses."""
 
@@ -41,18 +54,18 @@ class Inserter:
         if table.name == "alerts":
             rows = newest_revisions(rows)
         if self._json_table:
-            for part, document in await asyncio.to_thread(documents, rows):
-                await self._insert_part(cursor, table, part, document, work)
+            for document in await asyncio.to_thread(documents, rows):
+                await self._insert_part(cursor, table, document.rows, document, work)
         else:
             await self._insert_part(cursor, table, rows, None, work)
 
     async def _insert_part(
-        self, cursor: Any, table: Table, rows: list[Row], document: str | None, work: Intake
+        self, cursor: Any, table: Table, rows: list[Row], document: Document | None, work: Intake
     ) -> None:
         """One statement, which the server takes or refuses whole; halved until what it refuses stands alone."""
         try:
             if document is not None:
-                await cursor.execute(self._sql[table.name], (document,))
+                await cursor.execute(self._sql[table.name], (*document.origin, document.json))
             else:
                 await cursor.executemany(self._sql[table.name], rows)
             return
@@ -65,8 +78,8 @@ class Inserter:
             return
         half = len(rows) // 2
         for part in (rows[:half], rows[half:]):
-            again = msgspec.json.encode(part).decode() if document is not None else None
-            await self._insert_part(cursor, table, part, again, work)
+            for again in documents(part) if document is not None else [None]:
+                await self._insert_part(cursor, table, part, again, work)
 
 
 def is_refusal(error: pymysql.err.MySQLError) -> bool:
@@ -74,14 +87,20 @@ def is_refusal(error: pymysql.err.MySQLError) -> bool:
     return isinstance(error, pymysql.err.DataError | pymysql.err.IntegrityError) or error_code(error) in _REFUSALS
 
 
-def documents(rows: Sequence[Row]) -> list[tuple[list[Row], str]]:
-    """Rows as JSON documents of about DOCUMENT_BYTES at most (a single row may be larger)."""
-    rows = list(rows)
-    encoded = msgspec.json.encode(rows)
+def documents(rows: list[Row]) -> list[Document]:
+    """Rows as JSON documents, each of one origin and of about DOCUMENT_BYTES at most (a single row may be larger)."""
+    parts = []
+    for origin, group in groupby(rows, itemgetter(*_ORIGIN)):
+        parts += _split(origin, list(group))
+    return parts
+
+
+def _split(origin: Row, rows: list[Row]) -> list[Document]:
+    encoded = msgspec.json.encode([(row[0], *row[4:]) for row in rows])
     if len(encoded) <= DOCUMENT_BYTES or len(rows) == 1:
-        return [(rows, encoded.decode())]
+        return [Document(rows, origin, encoded.decode())]
     half = len(rows) // 2
-    return documents(rows[:half]) + documents(rows[half:])
+    return _split(origin, rows[:half]) + _split(origin, rows[half:])
 
 
 def newest_revisions(rows: Sequence[Row]) -> list[Row]:
@@ -96,14 +115,16 @@ def newest_revisions(rows: Sequence[Row]) -> list[Row]:
 
 def _unfold(table: Table) -> str:
     names = ", ".join(f"`{name}`" for name in table.names)
+    origin = [table.names[index] for index in _ORIGIN]
+    selected = ", ".join(f"%s AS `{name}`" if name in origin else f"`{name}`" for name in table.names)
+    inside = [column for column in table.columns if column.name not in origin]
     columns = ", ".join(
-        f"`{column.name}` {_json_type(column)} PATH '$[{index}]'" for index, column in enumerate(table.columns)
+        f"`{column.name}` {_json_type(column)} PATH '$[{index}]'" for index, column in enumerate(inside)
     )
-    sql = (
-        f"INSERT INTO {table.name} ({names}) SELECT {names} FROM "  # noqa: S608 - our own names
-        f"(SELECT * FROM JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) AS unfolded) AS new"
-    )
-    return sql + _upsert(table, "new.`{}`")
+    rows = f"SELECT {selected} FROM JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) AS unfolded"  # noqa: S608 - our names
+    if table.name == "alerts":
+        rows = f"SELECT * FROM ({rows}) AS new"  # noqa: S608
+    return f"INSERT INTO {table.name} ({names}) {rows}" + _upsert(table, "new.`{}`")
 
 
 def _values(table: Table) -> str:
@@ -133,6 +154,6 @@ async def _bury(cursor: Any, table: Table, row: Row, reason: str, work: Intake) 
     payload = msgspec.json.encode(dict(zip(table.names, row, strict=True)))
     await cursor.execute(
         "INSERT INTO dead_letters (time, host, source, epoch, seq, table_name, reason, payload) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-        (*row[:5], table.name, reason[:1000], payload),
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, UNHEX(%s))",
+        (*row[:5], table.name, reason[:1000], payload.hex()),
     )

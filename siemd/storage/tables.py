@@ -11,6 +11,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from operator import gt, itemgetter
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -44,6 +45,47 @@ class Table(NamedTuple):
     def names(self) -> tuple[str, ...]:
         """The columns' names."""
         return tuple(column.name for column in self.columns)
+
+    def fitter(self) -> Callable[[Row], tuple[Row, int]]:
+        """A function that makes a row fit: every value such that the store must take it, and how many were changed.
+
+        The texts of a row, nearly always fine, are judged together; only when something is wrong, one by one.
+        """
+        texts = [index for index, column in enumerate(self.columns) if column.kind == "text"]
+        limits = [self.columns[index].limit for index in texts]
+        others = [
+            (index, *column[1:]) for index, column in enumerate(self.columns) if column.kind not in ("text", "time")
+        ]
+        pick = itemgetter(*texts)
+
+        def fit(row: Row) -> tuple[Row, int]:
+            result, changed = list(row), 0
+            values = pick(row)
+            try:
+                joined = "".join(values)
+                fine = "\0" not in joined and (joined.isascii() or _SURROGATE.search(joined) is None)
+                fine = fine and not any(map(gt, map(len, values), limits))
+            except TypeError:  # not a text
+                fine = False
+            if not fine:
+                for index, limit, value in zip(texts, limits, values, strict=True):
+                    result[index] = clean_text("" if value is None else str(value))[:limit]
+                    changed += result[index] != value
+            for index, kind, limit in others:
+                value = row[index]
+                if kind == "json":
+                    result[index], cut = json_text(value, limit)
+                    changed += cut
+                elif kind == "real":
+                    if not (type(value) is float and math.isfinite(value)):
+                        result[index] = _number(value)
+                        changed += type(value) is not int
+                elif not (type(value) is int and 0 <= value <= limit) and (value is not None or kind == "int"):
+                    result[index] = min(max(0, int(_number(value))), limit)
+                    changed += 1
+            return tuple(result), changed
+
+        return fit
 
 
 def _text(name: str, limit: int) -> Column:
@@ -250,41 +292,13 @@ def _alert_row(event: Alert, host: str, source: str, epoch: int) -> Row:
     )
 
 
+FIT: dict[str, Callable[[Row], tuple[Row, int]]] = {name: table.fitter() for name, table in TABLES.items()}
 ROW_OF: dict[type[Any], Callable[[Any, str, str, int], Row]] = {
     NetworkEvent: _network_row,
     LogEvent: _log_row,
     UsageSample: _usage_row,
     Alert: _alert_row,
 }
-
-
-def fit_row(columns: tuple[Column, ...], row: Row) -> tuple[Row, int]:
-    """The row with every value such that the store must take it, and how many values had to be changed for that."""
-    changed = 0
-    result = list(row)
-    for index, (_name, kind, limit) in enumerate(columns):
-        value = row[index]
-        if kind == "text":
-            if (
-                type(value) is not str
-                or len(value) > limit
-                or "\0" in value
-                or not (value.isascii() or _SURROGATE.search(value) is None)
-            ):
-                result[index] = clean_text("" if value is None else str(value))[:limit]
-                changed += 1
-        elif kind == "json":
-            text, cut = json_text(value, limit)
-            result[index] = text
-            changed += cut
-        elif kind == "int" or kind == "optional_int":
-            if not (type(value) is int and 0 <= value <= limit) and not (value is None and kind == "optional_int"):
-                result[index] = min(max(0, int(_number(value))), limit)
-                changed += 1
-        elif kind == "real" and not (type(value) is float and math.isfinite(value)):
-            result[index] = _number(value)
-            changed += type(value) is not int
-    return tuple(result), changed
 
 
 def _number(value: Any) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import aiomysql
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -242,11 +243,18 @@ def test_a_wrong_url_is_a_sentence_without_the_password(url: str, expected: str,
     assert "sesame" not in str(caught.value)
 
 
-async def test_bytes_pass_through_aiomysql_unharmed(mariadb: MariaServer, mysql_config: StorageConfig) -> None:
+EVERY_BYTE = bytes(range(256)) + b"_binary'\\0\\'"
+
+
+async def test_a_checkpoint_is_bytes_of_any_kind(store: Store) -> None:
+    await store.write([batch(checkpoint=EVERY_BYTE)])
+    assert await store.checkpoints(HOST) == {"sniffer": EVERY_BYTE}
+
+
+async def test_bytes_pass_through_aiomysql_unharmed(mariadb: MariaServer) -> None:
     """aiomysql 0.3.2 breaks bytes parameters with PyMySQL 1.2.1 and later; this is why that is pinned."""
-    store = open_store(mysql_config, Path())
-    everything = bytes(range(256)) + b"_binary'\\0\\'"
-    await store.open()
-    await store.write([batch(checkpoint=everything)])
-    assert await store.checkpoints(HOST) == {"sniffer": everything}
-    await store.close()
+    connection = await aiomysql.connect(unix_socket=str(mariadb.socket), user="root", charset="utf8mb4")
+    async with connection.cursor() as cursor:
+        await cursor.execute("SELECT %s", (EVERY_BYTE,))
+        assert await cursor.fetchone() == (EVERY_BYTE,)
+    connection.close()
