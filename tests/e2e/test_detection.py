@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from support.daemon import MariaRows, Siemd, SqliteRows
-from support.journal import Journal
+from support.journald import Journald, running_journald
 from support.needs import need
 from support.netlab import Lab
 from support.sshd import PASSWORD, USER, Sshd
@@ -145,23 +145,22 @@ def test_honest_sessions_raise_nothing(lab: Lab, sshd: Sshd, store: Store, make_
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    made = Journal(tmp_path / "journal")
-    yield made
-    made.close()
+def journald() -> Iterator[Journald]:
+    with running_journald() as running:
+        yield running
 
 
 def test_the_log_knows_the_user_whose_password_is_guessed(
-    lab: Lab, sshd: Sshd, store: Store, journal: Journal, make_siemd: MakeSiemd, tmp_path: Path
+    lab: Lab, sshd: Sshd, store: Store, journald: Journald, make_siemd: MakeSiemd, tmp_path: Path
 ) -> None:
     """The lines of the real sshd in a real journal."""
-    settings = {"sources": {"sniffer": {"enabled": False}, "journal": {"directory": str(journal.folder)}}}
+    settings = {"sources": {"sniffer": {"enabled": False}, "journal": {"directory": str(journald.directory)}}}
     siemd = make_siemd(settings, store, host=lab.server).start()
     seen = len(sshd.words())
     hydra(lab, sshd, tmp_path, [*GUESSES[:12], PASSWORD])
     assert not sshd.login(lab.client, "a typo")
     for line in sshd.words()[seen:].splitlines():
-        journal.put(line)
+        journald.log(("MESSAGE", line), ("SYSLOG_IDENTIFIER", "sshd"), ("SYSLOG_FACILITY", "4"), ("PRIORITY", "6"))
     (row, *_) = siemd.wait_rows("SELECT * FROM alerts WHERE rule = 'ssh_bruteforce'", "the alert is stored")
     assert lab.attacker.address in row["reason"]
     siemd.wait_rows("SELECT * FROM security_logs WHERE message LIKE 'Failed password%10.66.0.3%'", "all is stored")

@@ -9,13 +9,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.daemon import MariaRows, Siemd, SqliteRows, exactly_once
-from support.journal import Journal
+from support.journald import Journald, running_journald
 from support.mariadb import MariaServer
 from support.needs import need
 from support.netlab import Lab
@@ -33,9 +32,9 @@ EVENTS = "SELECT COUNT(*) AS n FROM logs"
 class Load:
     """Two scanners that go on and on across the wire, and a journal of numbered lines, with many there already."""
 
-    def __init__(self, lab: Lab, journal: Journal) -> None:
+    def __init__(self, lab: Lab, journald: Journald) -> None:
         self.lines = 0
-        self._journal = journal
+        self.journald = journald
         self._put(BACKLOG)
         self._ended = threading.Event()
         self._writer = threading.Thread(target=self._write)
@@ -62,27 +61,27 @@ class Load:
     def _put(self, lines: int) -> None:
         for _ in range(lines):
             self.lines += 1
-            self._journal.put(f"line {self.lines} of the load", identifier="load", SYSLOG_FACILITY=3)
+            line = ("MESSAGE", f"line {self.lines} of the load")
+            self.journald.log(line, ("SYSLOG_IDENTIFIER", "load"), ("SYSLOG_FACILITY", "3"), ("PRIORITY", "6"))
 
 
 @pytest.fixture
-def load(lab: Lab, tmp_path: Path) -> Iterator[Load]:
+def load(lab: Lab) -> Iterator[Load]:
     """Load until the test ends it."""
     need("nmap")
-    journal = Journal(tmp_path / "journal")
-    made = Load(lab, journal)
-    yield made
-    made.stop()
-    journal.close()
+    with running_journald() as journald:
+        made = Load(lab, journald)
+        yield made
+        made.stop()
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> dict[str, Any]:
+def settings(load: Load) -> dict[str, Any]:
     """Every source of a Linux host, with facts as fine as they come."""
     return {
         "sources": {
             "sniffer": {"interface": "eth0", "sensor": {"tick": "20ms"}},
-            "journal": {"directory": str(tmp_path / "journal"), "newest": 1_000_000},
+            "journal": {"directory": str(load.journald.directory), "newest": 1_000_000},
             "metrics": {"interval": "100ms"},
         }
     }
