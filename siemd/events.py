@@ -94,7 +94,7 @@ class Alert(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="type", 
 
     Every emission holds the whole incident as it stands, so storing is an upsert by `incident_id`: the newest
     `revision` wins.
-    incident_id: derived from host, rule, group and first_seen_us, so the same input gives the same id.
+    incident_id: derived from host, rule, group, first_seen_us and the opening event: the same input, the same id.
     level: informational, low, medium, high or critical. status: open or closed (by idleness).
     evidence: up to 20 of the events behind it, as JSON-ready dicts.
     """

@@ -122,7 +122,8 @@ class IncidentBook:
 
 def _opened(hit: Hit, host: str) -> Alert:
     rule = hit.rule
-    identity = repr((host, rule.name, hit.key, hit.first_us)).encode("utf-8", "backslashreplace")
+    # The opening event's time is part of it, so that an incident that had to make room does not come back as itself.
+    identity = repr((host, rule.name, hit.key, hit.first_us, hit.time_us)).encode("utf-8", "backslashreplace")
     return Alert(
         time_us=hit.time_us,
         incident_id=hashlib.sha256(identity).hexdigest()[:32],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from siemd.units import Seconds
 from siemd.yamlfile import Document, Key, load_documents
 
 LATER_TYPES = ("value_avg", "value_percentile", "value_median")
+LOGSOURCE_KEYS = ("category", "product", "service", "definition")
 MAX_TIMESPAN_S = 366 * 86400.0
 MAX_TEXT = 65_535
 
@@ -129,6 +131,12 @@ class _Reader:
         data = self._document.data["logsource"]
         if not isinstance(data, dict):
             raise self._error(("logsource",), "expected a mapping with category, product or service")
+        for key in data:
+            near = difflib.get_close_matches(str(key), LOGSOURCE_KEYS, 1, 0.75)
+            if near and str(key) not in LOGSOURCE_KEYS:
+                raise self._error(
+                    ("logsource", key), f"unknown key {str(key)!r}", f"did you mean {near[0]!r}?", of_key=True
+                )
         source = LogSource(*(self._text(("logsource", key)).lower() for key in ("category", "product", "service")))
         if source == LogSource():
             raise self._error(("logsource",), "at least one of category, product and service is needed")

@@ -121,6 +121,13 @@ def test_open_incidents_are_bounded(tools: Any) -> None:
     assert detector.counters()["evicted_incidents"] == 2
 
 
+def test_an_incident_that_made_room_comes_back_as_another(tools: Any) -> None:
+    text = RULE + "---\ntitle: c\nname: c\ncorrelation: {type: event_count, rules: [odd], group-by: [source_ip], "
+    detector = tools.detector(tools.rules(text + "timespan: 5m, condition: {gte: 1}}\n"), max_incidents=1)
+    alerts = detector.process([tools.fact(number, source_ip=name) for number, name in enumerate("aba")])
+    assert len({alert.incident_id for alert in alerts}) == 3
+
+
 TWO_WINDOWS = """
 title: p
 name: probe

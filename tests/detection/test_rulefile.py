@@ -27,6 +27,12 @@ MISTAKES: list[tuple[str, int, int, str]] = [
     ("title: t\ntitle: u\n", 2, 1, "twice"),
     ("title: t\nlogsource: windows\ndetection: {s: {A: x}, condition: s}\n", 2, 12, "expected a mapping"),
     ("title: t\nlogsource: {definition: x}\ndetection: {s: {A: x}, condition: s}\n", 2, 12, "at least one of"),
+    (
+        "title: t\nlogsource: {prodct: windows}\ndetection: {s: {A: x}, condition: s}\n",
+        2,
+        13,
+        "did you mean 'product'?",
+    ),
     (HEAD + "level: hgih\ndetection: {s: {A: x}, condition: s}\n", 3, 8, "did you mean 'high'?"),
     (HEAD + "detection: {s: {A: x}}\n", 3, 1, "'condition' is missing"),
     (HEAD + "detection: {condition: s}\n", 3, 12, "nothing to look for"),
