@@ -40,7 +40,7 @@ _CONVERSIONS = {
 }
 _HINTS = {
     1044: "grant siemd's user all rights on its database",
-    1045: "check user and password in storage.url (percent-encode special characters)",
+    1045: "check user and password in storage.url (percent-encoded), and whether the server wants TLS: ?ssl_ca=FILE",
     1049: "make it: CREATE DATABASE {database} CHARACTER SET utf8mb4",
     1114: "free some space on the server's disk",
     1142: "grant siemd's user all rights on its database",
@@ -176,11 +176,20 @@ def explain(error: BaseException, address: Address) -> StoreError:
     code = error_code(error)
     text = str(error.args[1]) if code and len(error.args) > 1 else str(error) or type(error).__name__
     text = " ".join(text.split())[:300]
-    if isinstance(error, TimeoutError):
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLError):
+        reason = getattr(cause, "verify_message", "") or cause.reason or str(cause)
+        return StoreError(
+            f"MySQL {address}: TLS failed, {reason}",
+            "name the authority of the server's certificate with ?ssl_ca=FILE in storage.url",
+        )
+    if isinstance(error, TimeoutError) or isinstance(cause, TimeoutError):
         return StoreError(f"MySQL {address} does not answer", "check the server and the network between")
     if "cryptography" in text:
         return StoreError(
             f"MySQL {address} wants a password exchange that needs TLS", "add ?ssl_ca=FILE to storage.url"
         )
+    if isinstance(cause, OSError) and cause.strerror:
+        text += f", {cause.strerror}"
     hint = _HINTS.get(code, "").format(database=address.database)
     return StoreError(f"MySQL {address}: {text}" + (f" (error {code})" if code else ""), hint)

@@ -39,6 +39,7 @@ class Shipper:
         self._health = health
         self._ending = asyncio.Event()
         self._done = asyncio.Event()
+        self._most_events = SHIP_EVENTS
         self._oldest_us = 0  # when the oldest waiting batch was accepted; 0 when nothing waits
 
     async def run(self) -> None:
@@ -93,7 +94,7 @@ class Shipper:
 
     async def _ship_next(self) -> bool:
         """Deliver the oldest batches; False when nothing waits."""
-        spooled = await self._spool.read(SHIP_EVENTS)
+        spooled = await self._spool.read(self._most_events)
         if spooled is None:
             self._oldest_us = 0
             self._say()
@@ -103,6 +104,7 @@ class Shipper:
         if spooled.batches:
             count_written(self._health, await self._store.write(spooled.batches))
         await self._spool.delete(spooled.last_id)
+        self._most_events = min(SHIP_EVENTS, self._most_events * 2)
         self._say()
         self._health.set("ok", self._store.description)
         return True
@@ -120,6 +122,7 @@ class Shipper:
         status: Status = "degraded" if isinstance(error, StoreError) else "failed"
         if (self._health.status, self._health.detail) != (status, str(error)):
             structlog.get_logger("siemd.store").error("store.failed", reason=error.message, hint=error.hint)
+        self._most_events = max(1, self._most_events // 2)  # what was too much to do in time may pass in parts
         self._health.error(status, str(error))
         self._say()
 
