@@ -59,8 +59,9 @@ def root() -> None:
 def netns(root: None) -> None:
     """Skip when network namespaces can't be made here."""
     need("ip", "ping")
-    name = f"siemd-probe-{os.getpid()}"
-    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    name = f"siemd-{os.getpid()}-probe"
+    script = f"ip netns add {name} && ip netns exec {name} true"
+    made = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
     if made.returncode:
-        pytest.skip(f"network namespaces can't be made here: {made.stderr.strip()}")
-    subprocess.run(["ip", "netns", "del", name], check=True)
+        pytest.skip(f"network namespaces can't be used here: {made.stderr.strip()}")

@@ -78,6 +78,13 @@ class Lab:
     def __init__(self) -> None:
         remove_stale()
         self._stem = f"{PREFIX}-{os.getpid()}-{next(_numbers)}"
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+
+    def _build(self) -> None:
         self._switch = self._make("switch", "")
         _in(self._switch, "ip link add name br0 type bridge")
         _in(self._switch, "ip link set br0 up")
