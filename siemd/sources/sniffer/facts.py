@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -119,24 +120,13 @@ FACTS: dict[str, FactKind] = {
     )
 }
 
-_MAX_CACHED = 65_536
-_addresses: dict[bytes, str] = {}
 
-
+@lru_cache(maxsize=65_536)
 def address(raw: bytes) -> str:
     """An address of 4 or 16 bytes as text; "" for none."""
-    text = _addresses.get(raw)
-    if text is None:
-        if len(_addresses) >= _MAX_CACHED:
-            _addresses.clear()
-        if len(raw) == 4:
-            text = socket.inet_ntop(socket.AF_INET, raw)
-        elif len(raw) == 16:
-            text = socket.inet_ntop(socket.AF_INET6, raw)
-        else:
-            text = ""
-        _addresses[raw] = text
-    return text
+    if len(raw) == 4:
+        return socket.inet_ntop(socket.AF_INET, raw)
+    return socket.inet_ntop(socket.AF_INET6, raw) if len(raw) == 16 else ""
 
 
 def network(raw: bytes) -> str:

@@ -99,6 +99,15 @@ def test_ack_scan() -> None:
     assert probes(wire) == {("ack", "refused"): list(range(1, 31))}
 
 
+def test_ack_scan_with_data() -> None:
+    """nmap -sA --data-length: told from connections that the sensor did not see begin by the constant numbers."""
+    wire = Wire()
+    for port in range(1, 31):
+        wire.tcp(ATTACKER, 52_807, VICTIM, port, ACK, 0, 3_828_670_215, 25, window=1024, header=BARE)
+        wire.tcp(VICTIM, port, ATTACKER, 52_807, RST, 3_828_670_215, 0, window=0, header=BARE)
+    assert probes(wire) == {("ack", "refused"): list(range(2, 31))}
+
+
 def test_filtered_ack_scan_is_told_by_its_constant_numbers() -> None:
     wire = Wire()
     wire.ack_scan(range(1, 31), answered=False)

@@ -70,8 +70,8 @@ class ArpObserver:
             self._close(key, request)
         facts = []
         for (sender, sender_mac, vlan, outcome), held in self._tally.take().items():
-            count = held.count
-            for targets in held.lists():
+            lists = held.lists()
+            for targets in lists:
                 names = [address(target) for target in targets]
                 what = names[0] if len(names) == 1 else f"{len(names)} addresses"
                 facts.append(
@@ -86,7 +86,7 @@ class ArpObserver:
                         },
                         source_ip=address(sender),
                         protocol="arp",
-                        count=max(1, min(count, len(names)) if len(held.targets) > len(names) else count),
+                        count=held.count if len(lists) == 1 else len(names),
                         message=f"{address(sender)} asked by ARP for {what}: {outcome}",
                     )
                 )

@@ -75,25 +75,33 @@ class TcpObserver:
         if flags & RST:
             self._orphan_reset(reverse, packet)
         elif flags & (SYN | ACK) == SYN:
-            self._begin(key, packet, now_us, _SENT, "syn" if _raw_syn(packet) else "connect")
+            self._begin(key, packet, now_us, "syn" if _raw_syn(packet) else "connect")
         elif flags & SYN:  # the SYN came before the capture, or by another way
             self._flows.put(reverse, _Flow(_OPEN, "", 0, packet.time_us))
-        elif probe := _odd_probe(packet, flags):
-            self._begin(key, packet, now_us, _ODD, probe)
-        else:
+        elif not (probe := _odd_probe(packet, flags)) or not self._odd(key, packet, now_us, probe):
             flow = _Flow(_OPEN, "", packet.seq, packet.time_us)
             self._flows.put(key, flow)
             if packet.payload_length:
                 self._payload(key, flow, packet, True, now_us)
 
-    def _begin(self, key: _Key, packet: Packet, now_us: int, state: int, probe: str) -> None:
-        flow = _Flow(state, probe, packet.seq, packet.time_us)
-        if probe in ("ack", "maimon"):
-            flow.alike = self._alike((key[0], key[2], key[4], probe), packet.seq, packet.ack)
+    def _begin(
+        self, key: _Key, packet: Packet, now_us: int, probe: str, *, odd: bool = False, alike: bool = False
+    ) -> None:
+        flow = _Flow(_ODD if odd else _SENT, probe, packet.seq, packet.time_us, alike)
         self._flows.put(key, flow)
         early = self._deadlines.push(now_us, (key, flow))
         if early is not None:
             self._give_up(*early)
+
+    def _odd(self, key: _Key, packet: Packet, now_us: int, probe: str) -> bool:
+        """Wait for the answer to a packet that opens nothing; False if it is more likely a connection's."""
+        alike = False
+        if probe in ("ack", "maimon"):
+            alike = self._alike((key[0], key[2], key[4], probe), packet.seq, packet.ack)
+            if packet.payload_length and not alike:
+                return False
+        self._begin(key, packet, now_us, probe, odd=True, alike=alike)
+        return True
 
     def _alike(self, pair: tuple[bytes, bytes, int, str], seq: int, ack: int) -> bool:
         """Whether the probe before of this kind had the same sequence or acknowledgement number."""
@@ -143,7 +151,7 @@ class TcpObserver:
             return
         if flow.ssh is not None:
             self.ssh.close(flow.ssh, now_us)
-        self._begin(key, packet, now_us, _SENT, "syn" if _raw_syn(packet) else "connect")
+        self._begin(key, packet, now_us, "syn" if _raw_syn(packet) else "connect")
 
     def _forward_reset(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
         if flow.state in (_SENT, _ANSWERED):
@@ -319,7 +327,7 @@ def _odd_probe(packet: Packet, flags: int) -> str:
         if flags == FIN:
             return "fin"
         return "xmas" if flags & (FIN | PSH | URG) else "null"
-    if packet.header_length == 20 and not packet.payload_length:
+    if packet.header_length == 20:
         if flags == ACK:
             return "ack"
         if flags == FIN | ACK:
