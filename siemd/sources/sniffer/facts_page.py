@@ -21,12 +21,14 @@ The sensor turns packets into facts: network events that say what happened on th
 judge (`config/rules/network`), and every threshold stands in them. A rule for facts begins with
 
 ```yaml
+title: A TCP port was probed
 logsource:
   product: siemd
   category: network
 detection:
   selection:
     event_type: tcp_probe
+  condition: selection
 ```
 
 and may use every field below, with `host` and `time_us` beside them. A list matches when any of its values does, and a
