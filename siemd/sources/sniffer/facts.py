@@ -30,8 +30,8 @@ _VLAN = "802.1Q id of the innermost tag, 0 without one"
 _PORTS = f"the distinct ports, ascending, at most {MAX_LISTED:,}; a longer list goes on in further facts"
 _NETWORK = "the /24 (IPv4) or /64 (IPv6) that the destination is in"
 _SUCCESS = (
-    "share of the hosts this source lately tried over TCP that exchanged data with it: high for a peer-to-peer client, "
-    "near 0 for a scanner"
+    "share of the hosts of that network this source lately tried over TCP that exchanged data with it: high for a "
+    "peer-to-peer client, near 0 for a scanner"
 )
 
 FACTS: dict[str, FactKind] = {
@@ -129,11 +129,14 @@ def address(raw: bytes) -> str:
     return socket.inet_ntop(socket.AF_INET6, raw) if len(raw) == 16 else ""
 
 
+def network_part(raw: bytes) -> bytes:
+    """The bytes of an address that name its /24 or /64."""
+    return raw[:3] if len(raw) == 4 else raw[:8]
+
+
 def network(raw: bytes) -> str:
     """The /24 or /64 of an address, as text."""
-    if len(raw) == 4:
-        return address(raw[:3] + b"\0") + "/24"
-    return address(raw[:8] + bytes(8)) + "/64"
+    return address(network_part(raw).ljust(len(raw), b"\0")) + ("/24" if len(raw) == 4 else "/64")
 
 
 def mac(raw: bytes) -> str:

@@ -117,6 +117,14 @@ def host_sweep_by_connect(wire: Wire) -> None:
             wire.unanswered(ATTACKER, f"198.51.100.{number}", 22)
 
 
+def host_sweep_by_a_busy_host(wire: Wire) -> None:
+    """Successes elsewhere don't hide a sweep."""
+    for number in range(100):
+        wire.connection(ATTACKER, f"203.{number}.113.80", 443)
+    for number in range(100, 140):
+        wire.refused(ATTACKER, f"198.51.100.{number}", 445)
+
+
 def host_sweep_over_udp(wire: Wire) -> None:
     for number in range(1, 255):
         wire.udp(ATTACKER, 40_000, f"198.51.100.{number}", 161)
@@ -170,6 +178,7 @@ ATTACKS: list[tuple[Script, str]] = [
     (arp_sweep, "arp_sweep"),
     (host_sweep, "host_sweep"),
     (host_sweep_by_connect, "host_sweep"),
+    (host_sweep_by_a_busy_host, "host_sweep"),
     (host_sweep_over_udp, "host_sweep"),
     (syn_flood, "syn_flood"),
     (syn_flood_of_one_source, "syn_flood"),

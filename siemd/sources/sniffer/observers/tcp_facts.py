@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 
 from siemd.events import NetworkEvent
-from siemd.sources.sniffer.facts import Held, Tally, address, fact, network
+from siemd.sources.sniffer.facts import Held, Tally, address, fact, network, network_part
 from siemd.sources.sniffer.state import Aging
 
 BACKLOG_FLOOR = 64  # unfinished handshakes with one port within a tick
-MAX_PEERS = 256  # hosts remembered for each source
+MAX_PEERS = 256  # hosts remembered for each source and network
 
 Key = tuple[bytes, bytes, int, str, str]  # source, destination, vlan, probe, outcome
 
 
 class _Peers(msgspec.Struct, gc=False):
-    """The hosts that one source lately tried: who exchanged data with it, and who did not."""
+    """The hosts of one network that one source lately tried: who exchanged data with it, and who did not."""
 
     good: set[bytes]
     bad: set[bytes]
@@ -35,7 +35,7 @@ class TcpFacts:
     def __init__(self, cap: int) -> None:
         self._tally = Tally(cap)
         self._backlog = Tally(cap)
-        self._peers: Aging[tuple[bytes, int], _Peers] = Aging(cap)
+        self._peers: Aging[tuple[bytes, bytes, int], _Peers] = Aging(cap)
 
     def failed(self, key: Key, time_us: int, port: int) -> None:
         """A probe of this kind failed at a port."""
@@ -47,15 +47,16 @@ class TcpFacts:
 
     def succeeded(self, source: bytes, destination: bytes, vlan: int) -> None:
         """The two exchanged data."""
-        peers = self._peers_of(source, vlan)
+        peers = self._peers_of(source, destination, vlan)
         if len(peers.good) < MAX_PEERS:
             peers.good.add(destination)
 
-    def _peers_of(self, source: bytes, vlan: int) -> _Peers:
-        peers = self._peers.get((source, vlan))
+    def _peers_of(self, source: bytes, destination: bytes, vlan: int) -> _Peers:
+        key = (source, network_part(destination), vlan)
+        peers = self._peers.get(key)
         if peers is None:
             peers = _Peers(set(), set())
-            self._peers.put((source, vlan), peers)
+            self._peers.put(key, peers)
         return peers
 
     def tick(self) -> list[NetworkEvent]:
@@ -70,7 +71,7 @@ class TcpFacts:
 
     def _probe_facts(self, key: tuple[Any, ...], held: Held) -> list[NetworkEvent]:
         source, destination, vlan, probe, outcome = key
-        peers = self._peers_of(source, vlan)
+        peers = self._peers_of(source, destination, vlan)
         if len(peers.bad) < MAX_PEERS:
             peers.bad.add(destination)
         percent = peers.success_percent()
