@@ -18,7 +18,8 @@ from siemd.storage.intake import Intake
 from siemd.storage.mysql_connection import error_code
 from siemd.storage.tables import TABLES, Column, Row, Table
 
-DOCUMENT_BYTES = 1 << 20  # of JSON in one statement; escaping at most doubles it, so 4 MiB packets always hold it
+DOCUMENT_ROWS = 1000
+DOCUMENT_BYTES = 256 << 10  # of JSON in one statement: the event loop is held for about a millisecond
 # Codes by which a server refuses values: ranges, lengths, character sets, JSON, checks, triggers' SIGNAL.
 _REFUSALS = {1048, 1062, 1264, 1265, 1292, 1364, 1366, 1406, 1525, 1526, 1644, 1690, 3819, 4025}
 _REFUSALS |= set(range(3140, 3159)) | set(range(4035, 4045))
@@ -91,7 +92,9 @@ def documents(rows: list[Row]) -> list[Document]:
     """Rows as JSON documents, each of one origin and of about DOCUMENT_BYTES at most (a single row may be larger)."""
     parts = []
     for origin, group in groupby(rows, itemgetter(*_ORIGIN)):
-        parts += _split(origin, list(group))
+        same = list(group)
+        for first in range(0, len(same), DOCUMENT_ROWS):  # encoding holds the interpreter, so a little at a time
+            parts += _split(origin, same[first : first + DOCUMENT_ROWS])
     return parts
 
 

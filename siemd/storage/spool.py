@@ -87,15 +87,13 @@ class Spool:
 
     async def read(self, most_events: int) -> Spooled | None:
         """The oldest batches, up to most_events (at least one batch); None when nothing waits."""
-        rows = await self._file.run(lambda connection: _read(connection, most_events))
-        if not rows:
-            if not self.bytes:  # otherwise something was appended just now
-                self._arrived.clear()
-            return None
-        batches: list[Batch] = []
-        for row in rows:
-            batches += await self._decode(row)
-        return Spooled(batches, rows[-1][0], rows[0][1])
+        spooled, unreadable = await self._file.run(lambda connection: _read(connection, most_events))
+        self.unreadable += len(unreadable)
+        for reason in unreadable:
+            structlog.get_logger("siemd.spool").error("spool.unreadable", reason=reason, kept_in=str(self.path))
+        if spooled is None and not self.bytes:  # otherwise something was appended just now
+            self._arrived.clear()
+        return spooled
 
     async def delete(self, last_id: int) -> None:
         """Forget everything up to last_id: the database has it."""
@@ -146,21 +144,6 @@ class Spool:
         self.bytes = self.events = 0
         structlog.get_logger("siemd.spool").error("spool.damaged", reason=error.message, moved_to=name, hint=error.hint)
 
-    async def _decode(self, row: tuple[int, int, int, bytes]) -> list[Batch]:
-        """A row's batch; what can't be read is put aside in the file, event by event where that is possible."""
-        try:
-            return [decode_batch(row[3])]
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            self.unreadable += 1
-            reason = str(error)
-            await self._file.run(
-                lambda connection: connection.execute(
-                    "INSERT OR IGNORE INTO unreadable (id, reason, payload) VALUES (?, ?, ?)", (row[0], reason, row[3])
-                )
-            )
-            structlog.get_logger("siemd.spool").error("spool.unreadable", batch=row[0], reason=reason, events=row[2])
-            return _salvage(row[3])
-
 
 def _prepare(connection: sqlite3.Connection) -> None:
     with transaction(connection):
@@ -189,15 +172,31 @@ def _append(connection: sqlite3.Connection, batches: Sequence[Batch]) -> tuple[i
     return sum(len(row[2]) for row in rows), sum(row[1] for row in rows)
 
 
-def _read(connection: sqlite3.Connection, most_events: int) -> list[tuple[int, int, int, bytes]]:
-    rows: list[tuple[int, int, int, bytes]] = []
+def _read(connection: sqlite3.Connection, most_events: int) -> tuple[Spooled | None, list[str]]:
+    """The oldest batches, and why some of them could not be read; those are put aside in the file."""
+    spooled: Spooled | None = None
     events = 0
-    for row in connection.execute("SELECT id, accepted_us, events, payload FROM batches ORDER BY id"):
-        if rows and events + row[2] > most_events:
+    unreadable: list[tuple[int, str, bytes]] = []
+    for row_id, accepted_us, row_events, payload in connection.execute(
+        "SELECT id, accepted_us, events, payload FROM batches ORDER BY id"
+    ):
+        if spooled is None:
+            spooled = Spooled([], 0, accepted_us)
+        elif events + row_events > most_events:
             break
-        rows.append(row)
-        events += row[2]
-    return rows
+        events += row_events
+        spooled.last_id = row_id
+        try:
+            spooled.batches.append(decode_batch(payload))
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            unreadable.append((row_id, str(error), payload))
+            spooled.batches += _salvage(payload)
+    if unreadable:
+        with transaction(connection):
+            connection.executemany(
+                "INSERT OR IGNORE INTO unreadable (id, reason, payload) VALUES (?, ?, ?)", unreadable
+            )
+    return spooled, [f"batch {row_id}: {reason}" for row_id, reason, _payload in unreadable]
 
 
 def _delete(connection: sqlite3.Connection, last_id: int) -> tuple[int, int]:

@@ -51,6 +51,7 @@ class MariaServer:
     def start(self, *options: str) -> None:
         """Start the server and wait until it answers. Call it in the main thread: the server ends with its caller's."""
         user = ["--user=root"] if is_root() else []
+        self.socket.unlink(missing_ok=True)  # of a server that was killed
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [find("setpriv"), "--pdeathsig", "KILL", find("mariadbd"), "--no-defaults", f"--datadir={self.data}",
@@ -61,13 +62,15 @@ class MariaServer:
             )  # fmt: skip
         deadline = time.monotonic() + START_WITHIN_S
         while True:
-            try:
-                self.connect().close()
-                return
-            except pymysql.Error:
-                alive = self._process.poll() is None
-                assert alive and time.monotonic() < deadline, self.log.read_text()[-3000:]
-                time.sleep(0.05)
+            if self.socket.exists():
+                try:
+                    self.connect().close()
+                    return
+                except pymysql.Error:
+                    pass
+            alive = self._process.poll() is None
+            assert alive and time.monotonic() < deadline, self.log.read_text()[-3000:]
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """Shut down in order."""
