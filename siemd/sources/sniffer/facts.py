@@ -82,7 +82,8 @@ FACTS: dict[str, FactKind] = {
         ),
         FactKind(
             "arp_request",
-            "ARP requests of one host. Not: gratuitous ones and probes for a host's own address (RFC 5227). "
+            "ARP requests (IPv6: neighbour solicitations, protocol ndp) of one host. Not: gratuitous ones and probes for a "
+            "host's own address (RFC 5227). "
             "`count`: requests.",
             ("source_ip", "protocol", "count", "message"),
             {

@@ -9,7 +9,7 @@ _ATTRIBUTES = {
     "source_port": "the client's port",
     "destination_ip": "who was asked",
     "destination_port": "the port; the lowest of `destination_ports` where there are several",
-    "protocol": "tcp, udp, icmp, icmpv6 or arp",
+    "protocol": "tcp, udp, icmp, icmpv6, arp or ndp",
     "count": "how many packets (tries, handshakes) this fact stands for",
     "message": "the fact as a sentence",
 }

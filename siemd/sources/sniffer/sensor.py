@@ -96,6 +96,8 @@ class Sensor:
             quoted = packet.quoted
             if quoted is None:
                 self._echo.feed(packet, self._now_us)
+                if protocol == ICMPV6:
+                    self._arp.neighbour(packet, self._now_us)
             elif quoted.protocol == UDP:
                 self._udp.error(packet, quoted)
             elif quoted.protocol == TCP:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from siemd.sources.sniffer.packet import ICMP
-from support.conversation import ATTACKER, VICTIM, Wire, facts_of, only
+from siemd.sources.sniffer.packet import ICMP, ICMPV6
+from support.conversation import ATTACKER, VICTIM, Wire, facts_of, only, raw, rules_raised
 
 
 @pytest.mark.parametrize(("source", "target"), [(ATTACKER, VICTIM), ("2001:db8::66", "2001:db8:1::10")])
@@ -80,3 +80,20 @@ def test_probes_for_ones_own_address_say_nothing() -> None:
         wire.arp("0.0.0.0", f"192.0.2.{number}", sender_mac=bytes((2, 0, 0, 0, 1, number)))
         wire.arp(f"192.0.2.{number}", f"192.0.2.{number}", sender_mac=bytes((2, 0, 0, 0, 1, number)))
     assert facts_of(wire.packets) == []
+
+
+def test_neighbour_solicitations_are_asked_like_arp() -> None:
+    wire = Wire()
+    for number in range(1, 31):
+        target = raw(f"2001:db8::{number:x}")
+        solicited = {"payload": target + bytes(8), "payload_length": 24, "ethernet_source": b"\x02\0\0\0\0\x01"}
+        wire.put(ICMPV6, "2001:db8::66", f"ff02::1:ff00:{number:x}", icmp_type=135, **solicited)
+        wire.put(ICMPV6, "::", f"ff02::1:ff00:{number:x}", icmp_type=135, **solicited)  # duplicate address detection
+        if number == 7:
+            wire.put(ICMPV6, "2001:db8::7", "2001:db8::66", icmp_type=136, payload=target, payload_length=16)
+    facts = only(facts_of(wire.packets), "arp_request")
+    asked = {fact.fields["outcome"]: fact.fields["destination_ips"] for fact in facts}
+    assert asked["answered"] == ["2001:db8::7"]
+    assert len(asked["unanswered"]) == 29
+    assert {(fact.source_ip, fact.protocol) for fact in facts} == {("2001:db8::66", "ndp")}
+    assert rules_raised(wire.packets) == ["arp_sweep"]

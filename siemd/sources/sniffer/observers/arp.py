@@ -1,4 +1,4 @@
-"""ARP requests: who asks for which addresses, and which of them nobody answers for."""
+"""ARP requests and IPv6 neighbour solicitations: who asks for which addresses, and which nobody answers for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from siemd.sources.sniffer.packet import Packet
 from siemd.sources.sniffer.state import Aging, Deadlines
 
 _REQUEST = 1
-_NO_ADDRESS = bytes(4)
+_SOLICITATION, _ADVERTISEMENT = 135, 136  # RFC 4861
+_ADDRESS_BYTES = 16
 
 _Key = tuple[bytes, bytes, int]
 
@@ -25,7 +26,7 @@ class _Request(msgspec.Struct, gc=False):
 
 
 class ArpObserver:
-    """States `arp_request`. feed takes ARP packets only."""
+    """States `arp_request`. feed takes ARP packets only, neighbour ICMPv6."""
 
     def __init__(self, answer_timeout_us: int, cap: int) -> None:
         self._requests: Aging[_Key, _Request] = Aging(cap)
@@ -35,26 +36,46 @@ class ArpObserver:
 
     def feed(self, packet: Packet, now_us: int) -> None:
         """Look at one packet."""
-        sender, target, vlan = packet.source_ip, packet.destination_ip, packet.vlan
-        if sender == _NO_ADDRESS:
+        sender, target = packet.source_ip, packet.destination_ip
+        if not any(sender):
             return  # a host asks whether its own address is free
-        if self._heard.get((sender, vlan)) is None:
-            self._heard.put((sender, vlan), True)
+        self._hear(sender, packet.vlan)
         if packet.arp_operation != _REQUEST:
-            request = self._requests.get((target, sender, vlan))
-            if request is not None:
-                self._close((target, sender, vlan), request)
+            self._answer(target, sender, packet.vlan)
         elif sender != target:
-            key = (sender, target, vlan)
-            request = self._requests.get(key)
-            if request is not None and request.waiting:
-                request.count += 1
-                return
-            request = _Request(packet.time_us, 1, packet.source_mac, True)
-            self._requests.put(key, request)
-            early = self._deadlines.push(now_us, (key, request))
-            if early is not None:
-                self._close(*early)
+            self._request((sender, target, packet.vlan), packet, packet.source_mac, now_us)
+
+    def neighbour(self, packet: Packet, now_us: int) -> None:
+        """Look at an ICMPv6 packet: neighbour discovery does for IPv6 what ARP does for IPv4."""
+        kind, target = packet.icmp_type, packet.payload[:_ADDRESS_BYTES]
+        if len(target) != _ADDRESS_BYTES or not any(packet.source_ip):
+            return
+        if kind == _SOLICITATION:
+            self._hear(packet.source_ip, packet.vlan)
+            self._request((packet.source_ip, target, packet.vlan), packet, packet.ethernet_source, now_us)
+        elif kind == _ADVERTISEMENT:
+            self._hear(target, packet.vlan)
+            self._answer(packet.destination_ip, target, packet.vlan)
+
+    def _hear(self, address: bytes, vlan: int) -> None:
+        if self._heard.get((address, vlan)) is None:
+            self._heard.put((address, vlan), True)
+
+    def _answer(self, asker: bytes, target: bytes, vlan: int) -> None:
+        request = self._requests.get((asker, target, vlan))
+        if request is not None:
+            self._close((asker, target, vlan), request)
+
+    def _request(self, key: _Key, packet: Packet, sender_mac: bytes, now_us: int) -> None:
+        request = self._requests.get(key)
+        if request is not None and request.waiting:
+            request.count += 1
+            return
+        request = _Request(packet.time_us, 1, sender_mac, True)
+        self._requests.put(key, request)
+        early = self._deadlines.push(now_us, (key, request))
+        if early is not None:
+            self._close(*early)
 
     def _close(self, key: _Key, request: _Request) -> None:
         if request.waiting:
@@ -85,9 +106,9 @@ class ArpObserver:
                             "vlan": vlan,
                         },
                         source_ip=address(sender),
-                        protocol="arp",
+                        protocol="arp" if len(sender) == 4 else "ndp",
                         count=held.count if len(lists) == 1 else len(names),
-                        message=f"{address(sender)} asked by ARP for {what}: {outcome}",
+                        message=f"{address(sender)} asked for {what}: {outcome}",
                     )
                 )
         return facts
