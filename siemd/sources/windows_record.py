@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from siemd.events import LogEvent, clamp_time_us
+from siemd.sources.sshd import parse_sshd
 from siemd.sources.windows_xml import RecordError, clean_text, parse_event_xml
 
 MAX_FIELDS = 2_000
@@ -81,7 +82,7 @@ def build_event(header: dict[str, Any], fields: dict[str, Any], message: str) ->
     """The LogEvent of flat fields. header: the System part, which names of EventData may hide in `fields`."""
     channel, provider = str(header.get("Channel", "")), str(header.get("Provider_Name", ""))
     event_id = number(header.get("EventID")) or 0
-    return LogEvent(
+    event = LogEvent(
         time_us=parse_time_us(str(header.get("TimeCreated", ""))),
         table=TABLES.get(channel.lower(), "channel_logs"),
         platform="windows",
@@ -96,6 +97,10 @@ def build_event(header: dict[str, Any], fields: dict[str, Any], message: str) ->
         source_ip=_source_ip(fields),
         fields=fields,
     )
+    if provider == "OpenSSH" and (login := parse_sshd(str(fields.get("payload", "")))):
+        event.user_name, event.source_ip = login.user_name, login.source_ip
+        fields.update(login.fields())
+    return event
 
 
 def parse_time_us(text: str) -> int:
@@ -135,7 +140,7 @@ def _system_fields(system: dict[str, Any]) -> dict[str, Any]:
             if isinstance(attributes, dict):
                 _system_attributes(name, attributes, flat)
             value = value.get("#text")
-        if value is None or value == "" or isinstance(value, dict | list):
+        if value is None or isinstance(value, dict | list) or (isinstance(value, str) and not value.strip()):
             continue
         if name in _NUMBERS:
             whole = number(value)
@@ -153,7 +158,7 @@ def _system_attributes(name: str, attributes: dict[str, Any], flat: dict[str, An
     for attribute, content in attributes.items():
         if content is None or content == "" or attribute.startswith("xmlns"):
             continue
-        full = f"{name}_{attribute}"
+        full = f"{name}_{attribute.removeprefix('@')}"
         value: Any = as_text(content)
         if name == "Execution" and (whole := number(content)) is not None:
             value = whole
@@ -167,6 +172,8 @@ def _flatten_content(name: str, content: dict[str, Any], data: dict[str, Any], d
         raise RecordError(f"nested more than {MAX_DEPTH} deep")
     for child, value in content.items():
         if child == "#text":
+            if len(content) > 1 and isinstance(value, str) and not value.strip():
+                continue  # blanks between elements
             child = name
         elif child == "#attributes":
             if isinstance(value, dict):
@@ -179,11 +186,21 @@ def _flatten_content(name: str, content: dict[str, Any], data: dict[str, Any], d
         elif isinstance(value, dict):
             _flatten_content(child, value, data, depth + 1)
         elif child == "Data":
-            _set(data, child, [as_text(item) for item in (value if isinstance(value, list) else [value])])
+            _set_data(data, value if isinstance(value, list) else [value])
         else:
             _set(data, child, as_text(value))
         if len(data) > MAX_FIELDS:
             raise RecordError(f"over {MAX_FIELDS} fields")
+
+
+def _set_data(data: dict[str, Any], items: list[Any]) -> None:
+    """A list of Data: plain values, or `{"@Name": "X", "#text": "v"}` as general XML converters write them."""
+    for item in items:
+        label = (item.get("@Name") or item.get("Name")) if isinstance(item, dict) else None
+        if isinstance(item, dict) and isinstance(label, str):
+            _set(data, label, as_text(item.get("#text")))
+        else:
+            _set(data, "Data", [as_text(item)])
 
 
 def _set(data: dict[str, Any], name: str, value: str | list[str]) -> None:

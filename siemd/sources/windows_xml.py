@@ -61,14 +61,23 @@ def _convert(element: ElementTree.Element, depth: int) -> Any:
         content["#attributes"] = element.attrib
     for child in element:
         name = _local(child.tag)
-        if name == "Data" and not len(child):
-            text = child.text or ""
-            if label := child.get("Name"):
-                _add(content, label, text)
-            else:
-                content.setdefault("Data", {"#text": []})["#text"].append(text)
+        value: Any
+        if len(child) or (child.attrib and name != "Data"):
+            value = _convert(child, depth + 1)
+        elif name == "Data":
+            value = child.text or ""
+            name = child.get("Name") or ""
+            if not name:
+                content.setdefault("Data", {"#text": []})["#text"].append(value)
+                continue
         else:
-            _add(content, name, _convert(child, depth + 1))
+            value = child.text
+            if value is not None and value.isspace():
+                value = None
+        if name in content:
+            _add(content, name, value)
+        else:
+            content[name] = value
     own_text = element.text
     if own_text and not own_text.isspace() and not len(element):
         if not content:
@@ -78,7 +87,7 @@ def _convert(element: ElementTree.Element, depth: int) -> Any:
 
 
 def _local(tag: str) -> str:
-    return tag.rpartition("}")[2] if tag[:1] == "{" else tag
+    return tag[tag.find("}") + 1 :]
 
 
 def _valid_reference(match: re.Match[str]) -> str:
@@ -89,9 +98,8 @@ def _valid_reference(match: re.Match[str]) -> str:
 
 
 def _add(parent: dict[str, Any], name: str, value: Any) -> None:
-    if name in parent:
-        number = 1
-        while f"{name}_{number}" in parent:
-            number += 1
-        name = f"{name}_{number}"
-    parent[name] = value
+    """A name that is there already gets a number."""
+    number = 1
+    while f"{name}_{number}" in parent:
+        number += 1
+    parent[f"{name}_{number}"] = value

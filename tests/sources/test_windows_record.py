@@ -76,6 +76,38 @@ def test_user_data_is_flat_and_wins_over_system() -> None:
     assert (event.user_name, event.fields["Leaf"], event.fields["Deeper_a"]) == ("eve", "v", "1")
 
 
+def test_openssh_on_windows() -> None:
+    xml = event_xml(
+        3,
+        channel="OpenSSH/Operational",
+        provider="OpenSSH",
+        event_id=4,
+        process="sshd",
+        payload="Failed password for invalid user bob from 203.0.113.5 port 50022 ssh2",
+    )
+    event = event_from_xml(xml)
+    assert (event.user_name, event.source_ip, event.table) == ("bob", "203.0.113.5", "channel_logs")
+    assert (event.fields["event_type"], event.fields["outcome"], event.fields["attempts"]) == ("ssh_auth", "failure", 1)
+
+
+def test_data_as_general_converters_write_it() -> None:
+    system = {"Provider": {"@Name": "P"}, "EventID": 1, "TimeCreated": {"@SystemTime": "2026-01-01T00:00:00Z"}}
+    data = {"Data": [{"@Name": "A", "#text": "1"}, {"@Name": "B"}, "loose"]}
+    event = event_from_record({"Event": {"System": system, "EventData": data}})
+    assert event.provider == "P" and event.time_us == 1767225600000000
+    assert (event.fields["A"], event.fields["B"], event.fields["Data"]) == ("1", "", ["loose"])
+
+
+def test_blanks_around_elements_mean_nothing() -> None:
+    xml = record_xml("<EventData><Data Name='A'>1</Data></EventData>")
+    spaced = xml.replace("><", ">\n  <")
+    time = "<TimeCreated SystemTime='2026-03-11T05:16:41.8157206Z'>\n    </TimeCreated>"
+    spaced = spaced.replace(TIME, time)
+    file = evtx_file([[spaced]])
+    from_json = event_from_record(msgspec.json.decode(next(PyEvtxParser(io.BytesIO(file)).records_json())["data"]))
+    assert from_json == event_from_xml(spaced) == event_from_xml(xml)
+
+
 def test_rendered_message() -> None:
     message = "<Message>Ein Dienst\nwurde installiert.</Message><Level>Informationen</Level>"
     rendered = f"<RenderingInfo Culture='de-DE'>{message}</RenderingInfo>"
