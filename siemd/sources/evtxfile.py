@@ -72,7 +72,7 @@ def read_events(source: Path | str | BinaryIO) -> Iterator[list[LogEvent]]:
 def _results(chunks: _Chunks) -> Iterator[LogEvent | str]:
     """Each record's event, or the reason why a record or chunk is unreadable; the library goes on after errors."""
     try:
-        records: Any = PyEvtxParser(chunks, number_of_threads=1).records()
+        records: Any = PyEvtxParser(chunks, number_of_threads=1, indent=False).records()
     except (OSError, RuntimeError, ValueError) as error:
         yield f"not an event log file: {_first_line(error)}"
         return
