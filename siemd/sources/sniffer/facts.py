@@ -82,8 +82,8 @@ FACTS: dict[str, FactKind] = {
         ),
         FactKind(
             "arp_request",
-            "ARP requests (IPv6: neighbour solicitations, protocol ndp) of one host. Not: gratuitous ones and probes for "
-            "a host's own address (RFC 5227). `count`: requests.",
+            "ARP requests (IPv6: neighbour solicitations, protocol ndp) of one host. Not: gratuitous ones and probes "
+            "for a host's own address (RFC 5227). `count`: requests.",
             ("source_ip", "protocol", "count", "message"),
             {
                 "outcome": "answered (there was an answer, or the target was heard of lately) or unanswered",
