@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from siemd.events import Batch
-from siemd.storage.tables import FIT, ROW_OF, Row, clean_text, table_of
+from siemd.storage.tables import FIT, ROW_OF, Row, table_of
+from siemd.storage.values import clean_text
 
 Key = tuple[str, str, int]  # host, source, epoch
 

@@ -18,7 +18,7 @@ import structlog
 from siemd.events import Batch, Event, decode_batch, encode_batch, now_us
 from siemd.storage.sqlite_file import SqliteFile, transaction
 from siemd.storage.store import SpoolFull, StoreDamaged, StoreError
-from siemd.storage.tables import jsonable
+from siemd.storage.values import jsonable
 
 _SCHEMA = (
     (

@@ -68,11 +68,12 @@ async def _connect(url: str) -> Any:
 
 
 async def _by_executemany(connection: Any) -> tuple[float, float]:
-    parts = [_rows(batch) for batch in _batches()]
+    """From events to rows as the store does it, then the driver's own way."""
+    batches = _batches()
     started_s, started_cpu_s = time.perf_counter(), time.process_time()
     async with connection.cursor() as cursor:
-        for rows in parts:
-            await cursor.executemany(f"INSERT INTO logs ({_NAMES}) VALUES ({_MARKS})", rows)
+        for batch in batches:
+            await cursor.executemany(f"INSERT INTO logs ({_NAMES}) VALUES ({_MARKS})", _rows(batch))
             await connection.commit()
     return ROWS / (time.perf_counter() - started_s), (time.process_time() - started_cpu_s) / ROWS * 1e6
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from siemd.errors import UserError
 from siemd.storage import StorageConfig, Store, StoreError, open_store, queries
-from siemd.storage.tables import FIELDS_MAX_BYTES, LOG_TABLES, MESSAGE_MAX
+from siemd.storage.tables import LOG_TABLES, MESSAGE_MAX
+from siemd.storage.values import FIELDS_MAX_BYTES
 from support.batches import HOST, alert, batch, log, probe, probes, usage
 from support.mariadb import MariaServer
 
