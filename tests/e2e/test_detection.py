@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from support.daemon import MariaRows, Siemd, SqliteRows
+from support.daemon import MariaRows, Siemd, SqliteRows, exactly_once
 from support.journald import Journald, running_journald
 from support.needs import need
 from support.netlab import Lab
@@ -195,3 +195,20 @@ def test_many_tools_at_once(lab: Lab, store: Store, make_siemd: MakeSiemd) -> No
     found = {(alert["rule"], address) for alert in siemd.alerts() for address in alert["group"].values()}
     assert {("port_scan_syn", "10.66.0.2"), ("port_scan_syn", "10.66.0.3"), ("port_scan_xmas", "10.66.0.2")} <= found
     assert len(siemd.alerts()) == 3
+
+
+def test_a_reload_in_the_middle_of_a_scan_forgets_nothing(lab: Lab, make_siemd: MakeSiemd) -> None:
+    """Ten ports before and ten after; only together they are a scan."""
+    need("nmap")
+    siemd = make_siemd(ON_THE_SERVER, host=lab.server).start().sniffing()
+    half = "nmap -n -Pn --max-retries 1 -sS 10.66.0.10 -p"
+    lab.attacker.run(*half.split(), "101-110")
+    siemd.wait_rows("SELECT * FROM logs WHERE event_type = 'tcp_probe'", "the first half is seen")
+    assert siemd.alerts() == []
+    siemd.reload()
+    wait_until(lambda: siemd.log("rules.loaded"), "the rules are loaded anew")
+    lab.attacker.run(*half.split(), "111-120")
+    (row, *_) = siemd.wait_rows("SELECT * FROM alerts WHERE rule = 'port_scan_syn'", "the alert is stored")
+    assert lab.attacker.address in row["reason"]
+    assert siemd.stop() == 0
+    exactly_once(siemd.stored("sniffer"))
