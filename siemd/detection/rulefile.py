@@ -51,6 +51,11 @@ def read_rules(path: Path | str, text: str | None = None) -> tuple[list[AnyRule]
     return rules, problems
 
 
+def read_detection(document: Document, keys: tuple[Key, ...], value: Any) -> Node:
+    """A detection that stands outside of a rule, as in an overlay: `value` at `keys`; raises FileError."""
+    return _Reader(document, "")._item(keys, value)
+
+
 def _default_names(stem: str, documents: list[Document]) -> list[str]:
     """The file's stem for its only document or its only correlation, stem_2 and so on for the others."""
     correlations = [n for n, one in enumerate(documents) if isinstance(one.data, dict) and "correlation" in one.data]
