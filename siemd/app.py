@@ -74,14 +74,20 @@ class App:
             lambda alerts: self._announce(alerts, alert_file),
             health.component(DETECTION),
         )
-        watcher = RuleWatcher(config.detection, detection.reload, health.component("rules"), ruleset)
         notifier = Notifier()
+        rules_health = health.component("rules")
+        watcher = RuleWatcher(config.detection, detection.reload, rules_health, ruleset, done=notifier.ready)
         reporter = StatusReporter(config, self._data_dir, health, [events, storing], notifier)
-        with self._signals(watcher.request):
+
+        def reload() -> None:
+            notifier.reloading()
+            watcher.request()
+
+        with self._signals(reload):
             async with asyncio.TaskGroup() as group:
                 beside = [
                     group.create_task(supervise(reporter.run, health.component("status")), name="status"),
-                    group.create_task(supervise(watcher.run, health.component("rules")), name="rules"),
+                    group.create_task(supervise(watcher.run, rules_health), name="rules"),
                 ]
                 flow = [
                     group.create_task(_stage(*sources, closes=events), name="sources"),

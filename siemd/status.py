@@ -45,6 +45,7 @@ class StatusReporter:
         step = 0
         while True:
             self._say_changes(log)
+            self._notifier.status(", ".join(f"{part.name} {part.status}" for part in self._health.components()))
             self._notifier.watchdog()
             if step % WRITE_EVERY_STEPS == 0:
                 await self.write(running=True)

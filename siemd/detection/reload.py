@@ -17,13 +17,19 @@ Fingerprint = frozenset[tuple[str, int, int]]
 
 
 class RuleWatcher:
-    """Watches the rule folders; `use` receives each new set that is whole."""
+    """Watches the rule folders; `use` receives each new set that is whole, `done` is called after every try."""
 
     def __init__(
-        self, config: DetectionConfig, use: Callable[[Ruleset], None], health: ComponentHealth, loaded: Ruleset
+        self,
+        config: DetectionConfig,
+        use: Callable[[Ruleset], None],
+        health: ComponentHealth,
+        loaded: Ruleset,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
         self._use = use
+        self._done = done
         self._health = health
         self._requested = asyncio.Event()
         self._seen: Fingerprint | None = None
@@ -47,6 +53,7 @@ class RuleWatcher:
                 self._requested.clear()
                 self._seen = now
                 await self._load()
+                self._done()
 
     async def _load(self) -> None:
         log = structlog.get_logger("siemd.rules")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from support.daemon import SIEMD, Siemd, exactly_once
 from support.needs import need
@@ -200,7 +202,7 @@ def test_the_service_manager_hears_of_life_and_end(tmp_path: Path) -> None:
         listening.settimeout(30)
         environment = os.environ | {"NOTIFY_SOCKET": str(name), "WATCHDOG_USEC": "2000000"}
         config = tmp_path / "siemd.yaml"
-        config.write_text("sources: {sniffer: {enabled: false}, journal: {enabled: false}}\n")
+        config.write_text(yaml.safe_dump(FAST))
         command = [SIEMD, "run", "--config", config, "--data-dir", tmp_path / "data"]
         with (tmp_path / "output").open("wb") as output:
             process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
@@ -208,6 +210,12 @@ def test_the_service_manager_hears_of_life_and_end(tmp_path: Path) -> None:
             heard: list[bytes] = []
             while b"READY=1" not in heard or heard.count(b"WATCHDOG=1") < 3:
                 heard.append(listening.recv(4096))
+            assert any(message.startswith(b"STATUS=") and b"metrics ok" in message for message in heard)
+            process.send_signal(signal.SIGHUP)
+            heard.clear()
+            while b"READY=1" not in heard:
+                heard.append(listening.recv(4096))
+            assert any(message.startswith(b"RELOADING=1\nMONOTONIC_USEC=") for message in heard)
             process.terminate()
             while b"STOPPING=1" not in heard:
                 heard.append(listening.recv(4096))
