@@ -42,9 +42,7 @@ class Outlet:
         """Pass events on, waiting while the pipeline is full. The checkpoint is stored with them, never before them."""
         if not events and checkpoint is None:
             return
-        batch = self._batch(events, checkpoint)
-        await self.channel.put(batch)
-        self._passed(batch)
+        await self._put(self._batch(events, checkpoint))
 
     def offer(self, events: Sequence[Event]) -> bool:
         """Pass events on if there is room; otherwise drop them, counted, and tell the store with the next batch."""
@@ -52,9 +50,9 @@ class Outlet:
             return True
         batch = self._batch(events, None)
         if self.channel.offer(batch):
-            self._passed(batch)
+            self.health.sent += len(batch.events)
             return True
-        self._dropped += len(events)
+        self._dropped += batch.dropped + len(events)
         self.health.dropped += len(events)
         return False
 
@@ -67,11 +65,11 @@ class Outlet:
     async def report_losses(self) -> None:
         """Tell the store of drops that no later batch has told of; called when the source has ended."""
         if self._dropped:
-            batch = self._batch([], None)
-            await self.channel.put(batch)
-            self._passed(batch)
+            await self._put(self._batch([], None))
 
     def _batch(self, events: Sequence[Event], checkpoint: bytes | None) -> Batch:
+        """Number the events; the losses so far go with this batch, and with no other that waits beside it."""
+        dropped, self._dropped = self._dropped, 0
         for event in events:
             self._seq += 1
             event.host = self.host
@@ -83,11 +81,15 @@ class Outlet:
             source=self.source,
             epoch=self.epoch,
             events=list(events),
-            dropped=self._dropped,
+            dropped=dropped,
             last_seq=self._seq,
             checkpoint=checkpoint,
         )
 
-    def _passed(self, batch: Batch) -> None:
-        self._dropped -= batch.dropped
+    async def _put(self, batch: Batch) -> None:
+        try:
+            await self.channel.put(batch)
+        except BaseException:  # cancelled or closed while waiting: a later batch must tell of the losses instead
+            self._dropped += batch.dropped
+            raise
         self.health.sent += len(batch.events)

@@ -20,6 +20,7 @@ from siemd.storage.retention import Retention
 from siemd.storage.shipper import Shipper, count_written
 from siemd.storage.spool import Spool
 from siemd.storage.store import SpoolFull, StorageConfig, StoreError, open_store
+from siemd.supervise import supervise
 
 OWN_SOURCE = "siemd"  # whose events tell of losses
 
@@ -82,9 +83,9 @@ class Writer:
         await self.open()
         try:
             async with asyncio.TaskGroup() as group:
-                beside = [group.create_task(self._retention.run(), name="retention")]
+                beside = [group.create_task(supervise(self._retention.run, self._store_health), name="retention")]
                 if self._shipper is not None:
-                    beside.append(group.create_task(self._shipper.run(), name="shipper"))
+                    beside.append(group.create_task(supervise(self._shipper.run, self._store_health), name="shipper"))
                 await self._accept_all()
                 self._health.set("stopped", "everything is accepted")
                 if self._shipper is not None:
