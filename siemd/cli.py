@@ -97,6 +97,7 @@ def _config(options: argparse.Namespace) -> Config:
     config = load_config(options.config)
     if options.data_dir:
         config.data_dir = str(options.data_dir)
+    config.settle()
     return config
 
 

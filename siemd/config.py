@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from siemd.detection import DetectionConfig
+from siemd.detection.config import BUILTIN, IMPORTED
 from siemd.errors import UserError
 from siemd.sources import SOURCES
 from siemd.storage import StorageConfig
@@ -89,6 +90,11 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             return Path("/var/lib/siemd")
         return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "siemd"
 
+    def settle(self) -> None:
+        """Fill in what depends on data_dir: where imported rules are."""
+        if self.detection.imported.folder == "auto":
+            self.detection.imported.folder = str(self.data_path() / "rules")
+
     def log_path(self) -> Path:
         """siemd's own log."""
         return self.data_path() / "siemd.log" if self.log.file == "auto" else Path(self.log.file).absolute()
@@ -109,7 +115,7 @@ def default_path() -> Path:
 def load_config(path: Path | None) -> Config:
     """The configuration in `path`, or in the default place if a file is there, or all defaults.
 
-    Relative paths of rules are taken from the file's folder. Raises FileError for every mistake.
+    Relative paths are taken from the file's folder. Raises FileError for every mistake.
     """
     if path is None:
         path = default_path()
@@ -135,7 +141,11 @@ def parse_config(document: Document) -> Config:
     except msgspec.ValidationError as error:
         message, keys = _split_path(str(error))
         raise document.error(keys, f"{'.'.join(map(str, keys))}: {message}") from None
-    config.detection.rules = [_beside(document.path, folder) for folder in config.detection.rules]
+    detection = config.detection
+    for paths in (detection.rules, detection.overlay, detection.suppressions):
+        paths[:] = [_beside(document.path, path) for path in paths]
+    if detection.imported.folder != "auto":
+        detection.imported.folder = _beside(document.path, detection.imported.folder)
     return config
 
 
@@ -190,7 +200,11 @@ def _split_path(message: str) -> tuple[str, tuple[str | int, ...]]:
 
 
 def _beside(config_path: str, folder: str) -> str:
-    return folder if folder == "builtin" else str((Path(config_path).parent / Path(folder).expanduser()).absolute())
+    return (
+        folder
+        if folder in (BUILTIN, IMPORTED)
+        else str((Path(config_path).parent / Path(folder).expanduser()).absolute())
+    )
 
 
 def require_data_dir(config: Config) -> Path:

@@ -7,18 +7,54 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from siemd.detection.rule import Level
 from siemd.units import Seconds
+
+BUILTIN, IMPORTED = "builtin", "imported"
+
+
+class ImportedConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The rules that `siemd rules import` brought here, and which of them alert; an overlay decides otherwise."""
+
+    folder: Annotated[str, Meta(description="Where imported rules are kept; auto: rules in data_dir.")] = "auto"
+    min_level: Annotated[
+        Level,
+        Meta(description="The lowest level that alerts. By Sigma's own words, informational rules should not."),
+    ] = "low"
+    statuses: Annotated[
+        list[str],
+        Meta(description="Rules of these statuses alert; without experimental there are fewer, surer alerts."),
+    ] = msgspec.field(default_factory=lambda: ["stable", "test", "experimental"])
 
 
 class DetectionConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Sigma rules, and how much detection may remember."""
 
     rules: Annotated[
-        list[str], Meta(description='Folders or files of rules; "builtin" stands for the rules that ship with siemd.')
-    ] = msgspec.field(default_factory=lambda: ["builtin"])
+        list[str],
+        Meta(
+            description='Folders or files of rules; "builtin" stands for the rules that ship with siemd, "imported" '
+            "for those that `siemd rules import` brought."
+        ),
+    ] = msgspec.field(default_factory=lambda: [BUILTIN, IMPORTED])
     disabled: Annotated[
         list[str], Meta(description="Rules that are switched off: names, ids or tags, such as attack.t1110.")
     ] = []
+    overlay: Annotated[
+        list[str],
+        Meta(description="Files (or folders of files) that switch rules on or off and tune them: see docs/rules.md."),
+    ] = []
+    suppressions: Annotated[
+        list[str],
+        Meta(description="Files (or folders of files) of what must not open incidents, each with owner and expiry."),
+    ] = []
+    imported: ImportedConfig = msgspec.field(default_factory=ImportedConfig)
+    placeholders: Annotated[
+        dict[str, list[str | int]],
+        Meta(
+            description="Values for what rules with the modifier expand name: servers: [dc01, dc02] fills in %servers%."
+        ),
+    ] = {}
     incident_idle_s: Annotated[
         Seconds, Meta(description="An incident is closed when it has not grown for this long (or its rule's timespan).")
     ] = msgspec.field(name="incident_idle", default=Seconds(600))

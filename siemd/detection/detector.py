@@ -41,6 +41,7 @@ class Detector:
     def reload(self, ruleset: Ruleset) -> None:
         """Use other rules; windows of correlations that are still there stay, whatever their thresholds are now."""
         self.ruleset = ruleset
+        self._incidents.suppress(ruleset.suppressions)
         self._matcher = Matcher(ruleset.plain)
         before = {one.state_key(): one for one in self._correlators.values()}
         self._correlators = {}
@@ -94,6 +95,7 @@ class Detector:
             "open_incidents": len(self._incidents),
             "evicted_incidents": self._incidents.evicted,
             "correlation_groups": sum(one.groups for one in self._correlators.values()),
+            **self._incidents.suppressions.counters(),
             **{name: self._retired.get(name, 0) for name in _correlator_counters(None)},
         }
         for correlator in self._correlators.values():

@@ -13,6 +13,7 @@ from siemd.detection.config import DetectionConfig
 from siemd.detection.correlation import GroupKey
 from siemd.detection.reason import explain
 from siemd.detection.rule import LEVELS, AnyRule
+from siemd.detection.suppressions import Suppressions
 from siemd.detection.view import View
 from siemd.events import Alert, Event, event_json
 
@@ -64,12 +65,19 @@ class IncidentBook:
 
     def __init__(self, config: DetectionConfig, host: str) -> None:
         self.evicted = 0
+        self.suppressions = Suppressions()
         self._config = config
         self._host = host
         self._open: OrderedDict[Key, _Incident] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def suppress(self, suppressions: Suppressions) -> None:
+        """Hide what these say from now on; what was counted so far is kept."""
+        if suppressions is not self.suppressions:
+            suppressions.keep_counts(self.suppressions)
+            self.suppressions = suppressions
 
     def note(self, hit: Hit, clock_us: int, timespan_s: float) -> list[Alert]:
         """Open or grow the incident of a match; returns the states that are worth telling.
@@ -78,6 +86,8 @@ class IncidentBook:
         incident stays open whatever `incident_idle` says (or one window would raise two incidents).
         """
         host = hit.view.event.host or self._host
+        if self.suppressions.hides(hit.rule, hit.group, host, hit.time_us, hit.view.get):
+            return []
         key = (hit.rule.name, host, hit.key)
         idle_us = int(max(float(self._config.incident_idle_s), timespan_s) * 1_000_000)
         incident = self._open.get(key)

@@ -1,4 +1,4 @@
-"""Reloads rules on a signal or when a file changes; a broken rule leaves the old set in place and says where it is."""
+"""Reloads rules on a signal or when a file changes; a mistake leaves the old set in place and says where it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable
 import structlog
 
 from siemd.detection.config import DetectionConfig
-from siemd.detection.ruleset import Ruleset, load_ruleset, rule_files, rule_folders
+from siemd.detection.rulefolders import watched_files
+from siemd.detection.ruleset import Ruleset, load_ruleset
+from siemd.events import now_us
 from siemd.health import ComponentHealth
 
 POLL_S = 2.0
@@ -17,7 +19,7 @@ Fingerprint = frozenset[tuple[str, int, int]]
 
 
 class RuleWatcher:
-    """Watches the rule folders; `use` receives each new set that is whole, `done` is called after every try."""
+    """Watches what rules are made of; `use` receives each set that is whole, `done` is called after every try."""
 
     def __init__(
         self,
@@ -33,6 +35,9 @@ class RuleWatcher:
         self._health = health
         self._requested = asyncio.Event()
         self._seen: Fingerprint | None = None
+        self._loaded = loaded
+        self._expired = ""
+        self._warn(loaded)
         self._say(loaded)
 
     def request(self) -> None:
@@ -54,6 +59,8 @@ class RuleWatcher:
                 self._seen = now
                 await self._load()
                 self._done()
+            if self._expired_now() != self._expired:
+                self._warn_expired()
 
     async def _load(self) -> None:
         log = structlog.get_logger("siemd.rules")
@@ -64,23 +71,50 @@ class RuleWatcher:
         if ruleset.problems:
             log.error("rules.kept", reason="the new rules have problems", problems=len(ruleset.problems))
             return
+        self._loaded = ruleset
+        self._warn(ruleset)
         self._use(ruleset)
-        log.info("rules.loaded", rules=len(ruleset.rules))
+        log.info("rules.loaded", rules=len(ruleset.rules), refused=len(ruleset.refused))
+
+    def _warn(self, ruleset: Ruleset) -> None:
+        """Log what is odd about a set and does not keep it from being used."""
+        log = structlog.get_logger("siemd.rules")
+        for warning in ruleset.warnings:
+            log.warning("rules.warning", warning=str(warning))
+        if ruleset.refused:
+            log.warning("rules.refused", imported=len(ruleset.refused), hint="`siemd rules list --refused` says why")
+
+    def _expired_now(self) -> str:
+        """The suppressions that hide nothing any more, in words."""
+        return "; ".join(problem.message for problem in self._loaded.suppressions.expired(now_us()))
+
+    def _warn_expired(self) -> None:
+        self._expired = self._expired_now()
+        if self._expired:
+            structlog.get_logger("siemd.rules").warning("suppressions.expired", suppressions=self._expired)
+        if self._health.status == "ok":
+            self._say(self._loaded)
 
     def _say(self, ruleset: Ruleset) -> None:
         if ruleset.problems:
             self._health.error("degraded", f"{len(ruleset.problems)} problems, the first: {ruleset.problems[0]}")
         else:
-            self._health.set("ok", f"{len(ruleset.rules)} rules")
+            parts = [f"{len(ruleset.rules)} rules"]
+            if ruleset.refused:
+                parts.append(f"{len(ruleset.refused)} imported ones refused")
+            if ruleset.warnings:
+                parts.append(f"{len(ruleset.warnings)} warnings, the first: {ruleset.warnings[0]}")
+            if self._expired:
+                parts.append(self._expired)
+            self._health.set("ok", "; ".join(parts))
 
     def _fingerprint(self) -> Fingerprint:
-        """Name, size and modification time of every rule file."""
+        """Name, size and modification time of every file that counts."""
         found = set()
-        for folder in rule_folders(self._config):
-            for path in rule_files(folder):
-                try:
-                    state = path.stat()
-                except OSError:
-                    continue
-                found.add((str(path), state.st_mtime_ns, state.st_size))
+        for path in watched_files(self._config):
+            try:
+                state = path.stat()
+            except OSError:
+                continue
+            found.add((str(path), state.st_mtime_ns, state.st_size))
         return frozenset(found)

@@ -5,32 +5,66 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from siemd.detection.config import DetectionConfig
-from siemd.detection.nearest import did_you_mean
-from siemd.detection.rule import AnyRule, Correlation, Rule
-from siemd.detection.rulefile import read_rules
-from siemd.errors import FileError
-from siemd.resources import resource
+import msgspec
 
-BUILTIN = "builtin"
-MAX_FILES = 50_000
+from siemd.detection.config import DetectionConfig, ImportedConfig
+from siemd.detection.nearest import did_you_mean
+from siemd.detection.overlay import Change, Tuned, read_overlay, tune
+from siemd.detection.rule import LEVELS, AnyRule, Correlation, Rule
+from siemd.detection.rulefile import read_rules
+from siemd.detection.rulefolders import existing, imported_folder, rule_folders
+from siemd.detection.suppressionfile import load_suppressions
+from siemd.detection.suppressions import Suppressions
+from siemd.errors import FileError
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Which rules alert unless an overlay says otherwise: what `detection.imported` says of the folder of imports."""
+
+    folder: Path
+    config: ImportedConfig
+
+    def silences(self, rule: AnyRule) -> str:
+        """Why the rule is silent; empty when it may alert."""
+        if not Path(rule.path).is_relative_to(self.folder):
+            return ""
+        if LEVELS.index(rule.level) < LEVELS.index(self.config.min_level):
+            return f"imported, and its level is {rule.level} (detection.imported.min_level: {self.config.min_level})"
+        if rule.status and rule.status not in self.config.statuses:
+            return f"imported, and its status is {rule.status} (see detection.imported.statuses)"
+        return ""
 
 
 class Ruleset:
     """Rules that can be used together, and the problems of those that can't.
 
     rules: all that are in use, in the order of their files. problems: one for each that is broken, missing or double.
-    disabled: names of those that were switched off. plain, correlations: the same rules by kind, correlations after
-    those they refer to. references: for each correlation (by key) the keys behind each entry of its `rules`.
+    refused: problems of imported rules, which nobody here can mend. warnings: what is told and does no harm.
+    disabled: names of those that were switched off. off: by key the rule and why it is not in use.
+    notes: by key what the overlay changed. plain, correlations: the same rules by kind, correlations after those they
+    refer to. references: for each correlation (by key) the keys behind each entry of its `rules`.
+    suppressions: what must not open incidents.
     """
 
     def __init__(
-        self, rules: Iterable[AnyRule], problems: Iterable[FileError] = (), disabled: Collection[str] = ()
+        self,
+        rules: Iterable[AnyRule],
+        problems: Iterable[FileError] = (),
+        disabled: Collection[str] = (),
+        changes: Sequence[Change] = (),
+        policy: Policy | None = None,
+        suppressions: Suppressions | None = None,
     ) -> None:
         self.problems = list(problems)
-        self.disabled: list[str] = []
-        kept = self._unique(rules)
-        off = {rule.key for rule in kept if _is_disabled(rule, disabled)}
+        self.refused: list[FileError] = []
+        self.warnings: list[FileError] = []
+        self.suppressions = suppressions or Suppressions()
+        tuned, mistakes, unused = tune(self._unique(rules), changes)
+        self.problems += mistakes
+        self.warnings += unused
+        self.notes = {one.rule.key: one.notes for one in tuned if one.notes}
+        off, silent = _switches(tuned, disabled, policy)
+        kept = [one.rule for one in tuned]
         self._index: dict[str, list[AnyRule]] = {}
         for rule in kept:
             for name in dict.fromkeys((rule.name, rule.id)):
@@ -38,29 +72,72 @@ class Ruleset:
                     self._index.setdefault(name, []).append(rule)
         self.references: dict[str, tuple[tuple[str, ...], ...]] = {}
         usable = self._resolve(kept, off)
+        self._quiet = self._drop_unneeded(usable, silent, off)
         self.rules: list[AnyRule] = [rule for rule in kept if rule.key in usable]
+        self.off = {rule.key: (rule, off[rule.key]) for rule in kept if rule.key in off}
+        self.disabled = [rule.name for rule, _ in self.off.values()]
         self.plain = [rule for rule in self.rules if isinstance(rule, Rule)]
         by_key = {rule.key: rule for rule in self.rules}
         self.correlations = [one for key in usable if isinstance(one := by_key[key], Correlation)]
         self._silent = self._referred_to()
+        if policy is not None:
+            self._part_problems(policy.folder)
 
     def alerts(self, rule: AnyRule) -> bool:
         """Whether matches of the rule are incidents.
 
         Those that a correlation refers to are not, unless it says `generate: true` or they `siemd: {alert: true}`.
         """
+        if rule.key in self._quiet:
+            return False
         return rule.key not in self._silent if rule.alert is None else rule.alert
 
     def only(self, name: str) -> Ruleset:
-        """The rules of that name (or id) and what they refer to, without problems, each raising its own incidents."""
+        """The rules of that name (or id) and what they refer to, even if switched off, each raising its own incidents.
+
+        Without problems and suppressions.
+        """
+        known = {rule.key: rule for rules in self._index.values() for rule in rules}
         wanted: set[str] = set()
-        stack = [rule.key for rule in self._index.get(name, ())]
+        stack = [rule.key for rule in self.find(name)]
         while stack:
             key = stack.pop()
+            rule = known[key]
             if key not in wanted:
                 wanted.add(key)
-                stack.extend(other for keys in self.references.get(key, ()) for other in keys)
-        return Ruleset(rule for rule in self.rules if rule.key in wanted)
+                if isinstance(rule, Correlation):
+                    stack.extend(other.key for one in rule.rules for other in self._index.get(one, ()))
+        return Ruleset(rule for rule in known.values() if rule.key in wanted)
+
+    def find(self, name: str) -> list[AnyRule]:
+        """The rules of that name or id, those that are switched off too."""
+        return list(self._index.get(name, ()))
+
+    def names(self) -> list[str]:
+        """Names of all rules, those that are switched off too."""
+        return list(dict.fromkeys(rule.name for rules in self._index.values() for rule in rules))
+
+    def _drop_unneeded(self, usable: dict[str, None], silent: dict[str, str], off: dict[str, str]) -> set[str]:
+        """Take out rules that the policy silences, but for those that a correlation in use needs: these are quiet."""
+        needed: set[str] = set()
+        stack = [key for key in usable if key not in silent]
+        while stack:
+            key = stack.pop()
+            if key not in needed:
+                needed.add(key)
+                stack.extend(one for keys in self.references.get(key, ()) for one in keys)
+        quiet = set(silent) & needed
+        for key in [key for key in usable if key in silent and key not in quiet]:
+            del usable[key]
+            self.references.pop(key, None)
+            off[key] = silent[key]
+        return quiet
+
+    def _part_problems(self, folder: Path) -> None:
+        """Problems of imported rules are no mistakes of anybody here."""
+        imported = [Path(problem.path).is_relative_to(folder) for problem in self.problems]
+        self.refused = [problem for problem, there in zip(self.problems, imported, strict=True) if there]
+        self.problems = [problem for problem, there in zip(self.problems, imported, strict=True) if not there]
 
     def _unique(self, rules: Iterable[AnyRule]) -> list[AnyRule]:
         """Give every rule its key; doubles become problems. Correlations may share a name: their incidents are one."""
@@ -91,14 +168,17 @@ class Ruleset:
         line, column = rule.places.get(place, (rule.line, 1))
         self.problems.append(FileError(rule.path, line, column, message, hint))
 
-    def _resolve(self, rules: Sequence[AnyRule], off: set[str]) -> dict[str, None]:
-        """Keys of what can be used, those referred to first; unknown references and circles become problems."""
+    def _resolve(self, rules: Sequence[AnyRule], off: dict[str, str]) -> dict[str, None]:
+        """Keys of what can be used, those referred to first; unknown references and circles become problems.
+
+        What builds on a rule in `off` is added there.
+        """
         usable: dict[str, None] = {}
         waiting: list[Correlation] = []
         for rule in rules:
             if rule.key in off:
-                self.disabled.append(rule.name)
-            elif isinstance(rule, Rule):
+                continue
+            if isinstance(rule, Rule):
                 usable[rule.key] = None
             elif self._known_references(rule):
                 waiting.append(rule)
@@ -108,8 +188,7 @@ class Ruleset:
             for one in waiting:
                 needed = [[rule.key for rule in self._index[name]] for name in one.rules]
                 if any(key in off for keys in needed for key in keys):
-                    off.add(one.key)
-                    self.disabled.append(one.name)
+                    off[one.key] = "it builds on a rule that is switched off"
                 elif all(key in usable or key not in known for keys in needed for key in keys):
                     found = tuple(tuple(key for key in keys if key in usable) for keys in needed)
                     if all(found):
@@ -145,43 +224,56 @@ class Ruleset:
 def load_ruleset(source: DetectionConfig | Sequence[Path], *, disabled: Collection[str] = ()) -> Ruleset:
     """Read every *.yml and *.yaml below the paths (or those that the configuration names), in the order of their names.
 
-    Never raises for what is wrong with a rule or a path: see `Ruleset.problems`.
+    With a configuration also its overlay, policy and suppressions. Never raises for what is wrong with a rule or a
+    path: see `Ruleset.problems`.
     """
-    if isinstance(source, DetectionConfig):
-        paths, disabled = rule_folders(source), source.disabled
-    else:
-        paths = list(source)
+    if not isinstance(source, DetectionConfig):
+        rules, problems = _read_all(source, "rules")
+        return Ruleset(rules, problems, disabled)
+    rules, problems = _read_all(rule_folders(source), "rules")
+    changes: list[Change] = []
+    overlays, missing = existing(source.overlay, "overlay")
+    for path in overlays:
+        found, wrong = read_overlay(path)
+        changes += found
+        problems += wrong
+    files, also_missing = existing(source.suppressions, "suppressions")
+    suppressions, wrong = load_suppressions(files)
+    problems += [*wrong, *missing, *also_missing]
+    imported = imported_folder(source)
+    policy = Policy(imported, source.imported) if imported else None
+    ruleset = Ruleset(rules, problems, source.disabled, changes, policy, suppressions)
+    ruleset.warnings += suppressions.unmatched([rule for rule in ruleset.rules if ruleset.alerts(rule)])
+    return ruleset
+
+
+def _read_all(paths: Sequence[Path], key: str) -> tuple[list[AnyRule], list[FileError]]:
     rules: list[AnyRule] = []
     problems: list[FileError] = []
-    seen: set[Path] = set()
-    for path in paths:
-        if not path.exists():
-            problems.append(FileError(path, 0, 0, "does not exist", "see `rules` under `detection` in siemd.yaml"))
-        for file in rule_files(path):
-            real = file.resolve()
-            if real not in seen:
-                seen.add(real)
-                found, wrong = read_rules(file)
-                rules += found
-                problems += wrong
-    return Ruleset(rules, problems, disabled)
+    files, missing = existing(paths, key)
+    for file in files:
+        found, wrong = read_rules(file)
+        rules += found
+        problems += wrong
+    return rules, problems + missing
 
 
-def rule_folders(config: DetectionConfig) -> list[Path]:
-    """The folders and files of rules that the configuration names."""
-    return [resource("config/rules") if name == BUILTIN else Path(name) for name in config.rules]
-
-
-def rule_files(path: Path) -> list[Path]:
-    """The rule files at or below a path, in the order of their names, up to a limit."""
-    if path.is_file():
-        return [path]
-    found = (file for file in path.rglob("*") if file.suffix in (".yml", ".yaml") and file.is_file())
-    return sorted(found)[:MAX_FILES]
-
-
-def _is_disabled(rule: AnyRule, disabled: Collection[str]) -> bool:
-    return any(name in disabled for name in (rule.name, rule.id, *rule.tags) if name)
+def _switches(
+    tuned: Sequence[Tuned], disabled: Collection[str], policy: Policy | None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Keys of rules that are off, and of those that the policy silences, with the reason; the overlay decides last."""
+    off: dict[str, str] = {}
+    silent: dict[str, str] = {}
+    for one in tuned:
+        rule = one.rule
+        if one.enabled is False:
+            off[rule.key] = "switched off by the overlay"
+        elif one.enabled is None:
+            if any(name in disabled for name in (rule.name, rule.id, *rule.tags) if name):
+                off[rule.key] = "switched off by detection.disabled"
+            elif policy is not None and rule.alert is not True and (reason := policy.silences(rule)):
+                silent[rule.key] = reason
+    return off, silent
 
 
 def _place(rule: AnyRule) -> str:
