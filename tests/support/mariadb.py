@@ -29,6 +29,7 @@ class MariaServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data = folder / "data"
+        self.temporary = folder / "tmp"
         self.socket = folder / "s"
         self.log = folder / "mariadbd.log"
         self.port = free_port()
@@ -37,9 +38,10 @@ class MariaServer:
     def install(self) -> None:
         """Make an empty server with the user that `url` names."""
         user = ["--user=root"] if is_root() else []
+        self.temporary.mkdir()  # of its own: a server deletes temporary tables of others when it starts
         made = subprocess.run(
             [find("mariadb-install-db"), "--no-defaults", "--auth-root-authentication-method=normal",
-             "--skip-test-db", f"--datadir={self.data}", *user],
+             "--skip-test-db", f"--datadir={self.data}", f"--tmpdir={self.temporary}", *user],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert made.returncode == 0, made.stdout + made.stderr
@@ -56,7 +58,8 @@ class MariaServer:
             self._process = subprocess.Popen(
                 [find("setpriv"), "--pdeathsig", "KILL", find("mariadbd"), "--no-defaults", f"--datadir={self.data}",
                  f"--socket={self.socket}", f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve=0",
-                 f"--pid-file={self.folder / 'pid'}", "--innodb-flush-log-at-trx-commit=1", "--local-infile=1",
+                 f"--pid-file={self.folder / 'pid'}", f"--tmpdir={self.temporary}",
+                 "--innodb-flush-log-at-trx-commit=1", "--local-infile=1",
                  "--innodb-buffer-pool-size=256M", "--innodb-log-file-size=256M", *user, *options],
                 stdout=log, stderr=log,
             )  # fmt: skip
