@@ -47,12 +47,17 @@ class App:
         self._log = structlog.get_logger("siemd")
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
+        self._reload: Callable[[], None] = lambda: None  # before the rules are loaded there is nothing to load again
 
     async def run(self) -> int:
         """Run until told to stop; returns how many accepted events were lost (0 but for a forced stop).
 
         Raises UserError for what a person must mend before siemd can start.
         """
+        with self._signals():  # from the first moment: a signal during start-up must not kill
+            return await self._run()
+
+    async def _run(self) -> int:
         config, health, host = self._config, self._health, self._config.host_name()
         events = Channel("events", config.pipeline.queue_events)
         storing = Channel("storing", config.pipeline.queue_events)
@@ -83,30 +88,30 @@ class App:
             notifier.reloading()
             watcher.request()
 
-        with self._signals(reload):
-            async with asyncio.TaskGroup() as group:
-                beside = [
-                    group.create_task(supervise(reporter.run, health.component("status")), name="status"),
-                    group.create_task(supervise(watcher.run, rules_health), name="rules"),
-                ]
-                flow = [
-                    group.create_task(_stage(*sources, closes=events), name="sources"),
-                    group.create_task(_stage(detection.run(), closes=storing), name=DETECTION),
-                    group.create_task(writer.run(), name="writer"),
-                ]
-                beside.append(group.create_task(self._drain(flow, notifier), name="drain"))
-                self._log.info(
-                    "siemd.started",
-                    version=__version__,
-                    store=writer.description,
-                    log=str(config.log_path()),
-                    alerts=str(config.alerts_path()),
-                    rules=len(ruleset.rules),
-                )
-                notifier.ready()
-                await asyncio.wait(flow)
-                for task in beside:
-                    task.cancel()
+        self._reload = reload
+        async with asyncio.TaskGroup() as group:
+            beside = [
+                group.create_task(supervise(reporter.run, health.component("status")), name="status"),
+                group.create_task(supervise(watcher.run, rules_health), name="rules"),
+            ]
+            flow = [
+                group.create_task(_stage(*sources, closes=events), name="sources"),
+                group.create_task(_stage(detection.run(), closes=storing), name=DETECTION),
+                group.create_task(writer.run(), name="writer"),
+            ]
+            beside.append(group.create_task(self._drain(flow, notifier), name="drain"))
+            self._log.info(
+                "siemd.started",
+                version=__version__,
+                store=writer.description,
+                log=str(config.log_path()),
+                alerts=str(config.alerts_path()),
+                rules=len(ruleset.rules),
+            )
+            notifier.ready()
+            await asyncio.wait(flow)
+            for task in beside:
+                task.cancel()
         alert_file.close()
         lost = events.events + storing.events + writer.unaccepted_events
         await reporter.write(running=False)
@@ -156,12 +161,15 @@ class App:
             task.cancel()
 
     @contextmanager
-    def _signals(self, reload: Callable[[], None]) -> Iterator[None]:
+    def _signals(self) -> Iterator[None]:
         """Stop and reload on signals; signal.signal because Windows has no add_signal_handler."""
         loop = asyncio.get_running_loop()
 
         def stop() -> None:
             (self._force if self._stop.is_set() else self._stop).set()
+
+        def reload() -> None:
+            self._reload()
 
         wanted: list[tuple[Any, Callable[[], None]]] = [(number, stop) for number in STOP_SIGNALS]
         wanted += [(number, reload) for number in RELOAD_SIGNALS]

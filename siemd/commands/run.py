@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 
 import structlog
@@ -18,6 +19,8 @@ FAILED = 1  # a service manager starts siemd again; a person's mistake (2) it le
 
 def run(config: Config) -> int:
     """Run until stopped; 0 when every accepted event is stored, 1 when a forced stop or a bug ended it."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the app listens: its default would end siemd
     data_dir = require_data_dir(config)
     lock = DataDirLock(data_dir)
     lock.acquire()

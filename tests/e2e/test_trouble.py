@@ -157,6 +157,25 @@ detection:
 """
 
 
+def test_signals_during_start_up_do_not_kill(tmp_path: Path) -> None:
+    config = tmp_path / "siemd.yaml"
+    config.write_text(yaml.safe_dump({"data_dir": str(tmp_path / "data"), **QUIET}))
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        process = subprocess.Popen([SIEMD, "run", "--config", config], stdout=file, stderr=file)
+    try:
+        lock = tmp_path / "data" / "siemd.lock"
+        wait_until(lambda: lock.exists() and lock.read_text().strip(), "siemd takes its lock")
+        while b"siemd.started" not in output.read_bytes():
+            assert process.poll() is None, output.read_text()
+            process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0, output.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_rules_are_reloaded_and_a_broken_one_changes_nothing(make_siemd: MakeSiemd) -> None:
     siemd = make_siemd({**FAST, "detection": {"rules": ["rules"]}})
     rule = siemd.folder / "rules" / "much_memory.yml"
