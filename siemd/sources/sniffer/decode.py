@@ -54,11 +54,11 @@ class Decoder:
     """Turns frames into packets and counts what is wrong with them; no bytes make it raise.
 
     A frame whose network layer can't be read gives no packet. One whose transport header is cut or contradicts itself
-    gives a packet with what was readable: ports if they were there; `header_length` 0 (and so no flags) for TCP,
-    `icmp_type` -1 for ICMP.
+    gives a packet with what was readable: ports if they were there; `header_length` 0 (and so no flags) for TCP
+    without its first 16 bytes, `icmp_type` -1 for ICMP.
     malformed, truncated, unknown, duplicates: frames. A payload cut by the snap length is not `truncated`.
     fragments: frames that are part of a fragmented datagram, the first part included. A TCP header that the first part
-    cuts is told with the part that completes it.
+    cuts is told whole with the part that completes it.
     """
 
     def __init__(self, *, quotes: bool = True) -> None:

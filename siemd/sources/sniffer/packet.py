@@ -19,8 +19,8 @@ class Packet(msgspec.Struct, gc=False):
     protocol: IP protocol number, or ARP. ttl: IPv4 TTL or IPv6 hop limit.
     source_port, destination_port: for TCP, UDP, SCTP. icmp_type, icmp_code: for ICMP and ICMPv6; `ident` is then the
     echo identifier and `seq` the echo's number; icmp_type is -1 if the header is cut. flags, seq, ack, window,
-    header_length (bytes), options: for TCP; header_length is 0 (and flags are not known) if the header is cut, as in
-    most quoted packets. `arp_operation` for ARP, whose
+    header_length (bytes), options: for TCP; header_length is 0 (and flags are not known) if the header is cut before
+    byte 16, as in most quoted packets; options are empty if it is cut before byte 20. `arp_operation` for ARP, whose
     source_ip/source_mac are the sender's claim and destination_ip the target's (ethernet_source, destination_mac: the
     frame's own).
     payload: captured bytes behind the layer 4 header; payload_length: their true length on the wire.

@@ -16,8 +16,10 @@ _ICMP_WITH_IDENT = frozenset((0, 8, 13, 14, 15, 16, 17, 18))  # echo, timestamp,
 _ICMPV6_ERRORS = frozenset((1, 2, 3, 4))
 _ICMPV6_ECHO = frozenset((128, 129))
 
+_TCP_TO_WINDOW = 16  # bytes of a TCP header up to the window
+
 _read_ports = Struct(">HH").unpack_from
-_read_tcp = Struct(">HHIIHHxxxx").unpack_from
+_read_tcp = Struct(">HHIIHH").unpack_from
 _read_udp = Struct(">HHHxx").unpack_from
 _read_sctp = Struct(">HHxxxxxxxx").unpack_from
 _read_icmp = Struct(">BBxxHH").unpack_from
@@ -26,7 +28,7 @@ _read_icmp = Struct(">BBxxHH").unpack_from
 def tcp(_decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> None:
     """TCP with its options as they came."""
     captured = min(end, len(data))
-    if captured - offset < 20:
+    if captured - offset < _TCP_TO_WINDOW:
         _cut(packet, data, offset, captured)
         if captured - offset >= 8:
             packet.seq = int.from_bytes(data[offset + 4 : offset + 8], "big")
@@ -34,10 +36,15 @@ def tcp(_decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
     packet.source_port, packet.destination_port, packet.seq, packet.ack, word, packet.window = _read_tcp(data, offset)
     header_length = (word >> 12) << 2
     payload = offset + header_length
-    if header_length < 20 or payload > end:
+    cut = (
+        captured - offset < 20
+    )  # before checksum and urgent pointer, as `nmap --mtu 16` does: all that counts is there
+    if header_length < 20 or (payload > end and not cut):
         raise Malformed
     packet.flags = word & 0xFF
     packet.header_length = header_length
+    if cut:
+        raise Truncated
     if header_length > 20:
         packet.options = data[offset + 20 : payload]
         if payload > captured:

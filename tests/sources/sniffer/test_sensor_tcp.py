@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
-from siemd.sources.sniffer.packet import ACK, FIN, ICMP, PSH, RST, SYN, URG, Packet
+from siemd.sources.sniffer.decode import Decoder
+from siemd.sources.sniffer.packet import ACK, FIN, ICMP, PSH, RST, SYN, URG, Frame, Packet
 from siemd.sources.sniffer.sensor import Sensor, SensorConfig
-from support.conversation import ATTACKER, BARE, RAW_SYN, VICTIM, WITH_TIMES, Wire, facts_of, only
+from support.conversation import ATTACKER, BARE, RAW_SYN, START_US, VICTIM, WITH_TIMES, Wire, facts_of, only
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from scapy import all as scapy
 
 
 def probes(wire: Wire) -> dict[tuple[str, str], list[int]]:
@@ -246,20 +253,24 @@ def test_success_percent_tells_a_sociable_host() -> None:
     assert facts[-1].fields["success_percent"] == 40
 
 
-def test_fragmented_syn_scan() -> None:
-    """nmap -f: the TCP header in fragments of eight bytes, of which only the first has the ports."""
-    wire = Wire()
+@pytest.mark.parametrize("size", [8, 16, 24])
+@pytest.mark.parametrize(
+    ("probe", "flags", "options"), [("syn", "S", [("MSS", 1460)]), ("xmas", "FPU", []), ("ack", "A", [])]
+)
+def test_fragmented_scan(size: int, probe: str, flags: str, options: list[tuple[str, int]]) -> None:
+    """nmap -f and --mtu 16: the TCP header in fragments, of which only the first has the ports."""
+    decoder, packets = Decoder(), []
     for port in range(1, 21):
-        first = wire.tcp(ATTACKER, 50_000, VICTIM, port, 0, 99, header=0, window=0)
-        first.flags = 0
-        for part in (b"\0\0\0\0\x60\x02\x04\0", b"\0\0\0\0\x02\x04\x05\xb4"):
-            wire.put(6, ATTACKER, VICTIM, fragment=True, payload=part, payload_length=8)
-        if port != 7:
-            wire.tcp(VICTIM, port, ATTACKER, 50_000, RST | ACK, 0, 100, window=0, header=BARE)
-    assert probes(wire) == {
-        ("syn", "refused"): [port for port in range(1, 21) if port != 7],
-        ("syn", "unanswered"): [7],
-    }
+        there = scapy.IP(src=ATTACKER, dst=VICTIM, id=port)
+        back = scapy.IP(src=VICTIM, dst=ATTACKER)
+        whole = scapy.TCP(sport=50_000, dport=port, seq=99, ack=0, window=1024, flags=flags, options=options)
+        reset = scapy.TCP(sport=port, dport=50_000, seq=0, ack=100, window=0, flags="RA" if probe != "ack" else "R")
+        frames = [bytes(frame) for frame in (*scapy.fragment(there / whole, fragsize=size), back / reset)]
+        packets += decoder.decode([Frame(START_US + port, frame, len(frame), 101) for frame in frames])
+    facts = only(facts_of(packets), "tcp_probe")
+    assert [(fact.fields["probe"], fact.fields["outcome"]) for fact in facts] == [(probe, "refused")]
+    assert facts[0].fields["destination_ports"] == list(range(1, 21))
+    assert facts[0].count == 20
 
 
 def test_flood_from_many_sources_is_a_fact_about_the_victim() -> None:

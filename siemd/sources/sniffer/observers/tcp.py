@@ -44,14 +44,13 @@ class TcpObserver:
         self._deadlines: Deadlines[tuple[_Key, _Flow]] = Deadlines(answer_timeout_us, max_flows)
         self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(max_hosts)
         self._numbers: Aging[tuple[bytes, bytes, int, str], tuple[int, int]] = Aging(max_hosts)
-        self._cut: Aging[tuple[bytes, bytes, int], Packet] = Aging(1024)
         self._facts = TcpFacts(max_hosts)
         self.ssh = SshObserver(answer_timeout_us, max_hosts)
 
     def feed(self, packet: Packet, now_us: int) -> None:
         """Look at one packet."""
-        if not packet.header_length and not self._joined(packet):
-            return
+        if not packet.header_length:
+            return  # a header that is cut; the decoder joins those that fragments cut (`nmap -f`)
         source, source_port = packet.source_ip, packet.source_port
         destination, destination_port, vlan = packet.destination_ip, packet.destination_port, packet.vlan
         key = (source, source_port, destination, destination_port, vlan)
@@ -259,26 +258,6 @@ class TcpObserver:
             if flow.alike or flow.probe in ("fin", "null", "xmas"):
                 self._fail(key, flow.probe, "unanswered", flow.time_us)
 
-    def _joined(self, packet: Packet) -> bool:
-        """Complete a TCP header cut by fragments of 8 bytes (`nmap -f`); False if there is no whole header yet."""
-        pair = (packet.source_ip, packet.destination_ip, packet.vlan)
-        if not packet.fragment:
-            if packet.source_port:
-                self._cut.put(pair, packet)
-            return False
-        first = self._cut.get(pair)
-        second = packet.payload
-        if first is None or first.header_length or len(second) < 8:
-            return False
-        packet.source_port, packet.destination_port, packet.seq = first.source_port, first.destination_port, first.seq
-        packet.ack = int.from_bytes(second[:4], "big")
-        packet.header_length = (second[4] >> 4) * 4
-        packet.flags = second[5]
-        packet.window = int.from_bytes(second[6:8], "big")
-        packet.payload, packet.payload_length = b"", 0
-        first.header_length = packet.header_length  # used up
-        return packet.header_length >= 20
-
     def tick(self, now_us: int) -> list[NetworkEvent]:
         """The facts of this tick."""
         for key, flow in self._deadlines.due(now_us):
@@ -293,7 +272,7 @@ class TcpObserver:
 
     def age(self) -> None:
         """Forget what was not used for a generation."""
-        for memory in (self._flows, self._known, self._numbers, self._cut):
+        for memory in (self._flows, self._known, self._numbers):
             memory.age()
         self._facts.age()
         self.ssh.age()
