@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from siemd.detection.config import DetectionConfig
 from siemd.detection.correlation import Correlator, GroupKey, Occurrence
 from siemd.detection.incidents import Hit, IncidentBook
-from siemd.detection.logsource import route_of
 from siemd.detection.matcher import Matcher
+from siemd.detection.matching import Matches, match
 from siemd.detection.rule import Rule
 from siemd.detection.ruleset import Ruleset
 from siemd.detection.view import MISSING, View, text_of
@@ -64,15 +64,25 @@ class Detector:
 
     def process(self, events: Sequence[Event]) -> list[Alert]:
         """Check events in the order in which they come; returns incidents that opened, grew or closed."""
+        return self.apply(events, self.match(events))
+
+    def match(self, events: Sequence[Event]) -> Matches:
+        """What the plain rules say of events; changes nothing, so that other processes can do it too."""
+        return match(self._matcher, events)
+
+    def apply(self, events: Sequence[Event], matches: Matches) -> list[Alert]:
+        """Take what matched into windows and incidents: the part that has to be done in order, in one place."""
         alerts: list[Alert] = []
-        program_of, matcher = self._matcher.program, self._matcher
-        for event in events:
+        rules, before = self._matcher.rules, 0
+        for position, indices in matches:
+            for event in events[before : position + 1]:
+                self._tick(event.time_us)
+            before = position + 1
+            view = View(events[position])
+            for index in indices:
+                self._matched(rules[index], view, alerts)
+        for event in events[before:]:
             self._tick(event.time_us)
-            program = program_of(route_of(event))
-            if program:
-                view = View(event)
-                for index in matcher.match(view, program):
-                    self._matched(matcher.rules[index], view, alerts)
         self._events += len(events)
         alerts += self._incidents.close_idle(self._clock_us)
         return alerts
@@ -82,6 +92,26 @@ class Detector:
         self._wall_us = max(self._wall_us, now_us)
         self._clock_us = max(self._clock_us, now_us)
         return self._incidents.close_idle(self._clock_us)
+
+    def rebuild(self, incidents: Sequence[Alert], past: Iterable[Sequence[Event]], now_us: int) -> list[Alert]:
+        """Before anything else after a restart: take up incidents that were open, and fill the windows from the past.
+
+        past: events in their order. Returns the states of incidents that cannot go on (see IncidentBook.take_up);
+        nothing else is told again.
+        """
+        self._wall_us = now_us
+        closed = self.take_up(incidents, now_us)
+        events, matches = self._events, self._matches
+        with self._incidents.rebuilding():
+            for step in past:
+                self.process(step)
+        self._events, self._matches = events, matches
+        return closed
+
+    def take_up(self, incidents: Sequence[Alert], now_us: int) -> list[Alert]:
+        """Go on with open incidents of a former run; the states of those that cannot go on."""
+        pairs = [(incident, self._timespan_s.get(incident.rule, 0.0)) for incident in incidents]
+        return self._incidents.take_up(pairs, now_us, _key)
 
     def finish(self) -> list[Alert]:
         """The end of a replay: every incident's last state."""

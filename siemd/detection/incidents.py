@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -19,8 +20,10 @@ from siemd.events import Alert, Event, event_json
 
 MAX_EVIDENCE = 20
 GROWTH = 10
+RESUME_US = 60_000_000  # sources need a moment to go on where they stopped
 
 Key = tuple[str, str, GroupKey]
+KeyOf = Callable[[dict[str, Any]], GroupKey]
 
 
 class Hit(msgspec.Struct):
@@ -40,12 +43,13 @@ class Hit(msgspec.Struct):
 class _Incident:
     """An open incident and what its next update depends on."""
 
-    __slots__ = ("alert", "hit", "idle_us", "last_event", "said_value", "touched_us", "update_at")
+    __slots__ = ("alert", "counted_us", "hit", "idle_us", "last_event", "said_value", "touched_us", "update_at")
 
-    def __init__(self, alert: Alert, hit: Hit, idle_us: int) -> None:
+    def __init__(self, alert: Alert, hit: Hit | None, idle_us: int) -> None:
         self.alert = alert
         self.hit = hit  # the one with the highest value so far, of the highest level: it gives the reason
-        self.said_value = hit.value
+        self.said_value = hit.value if hit else 0.0
+        self.counted_us = -1  # after a restart: events up to this moment are already in the count
         self.idle_us = idle_us
         self.touched_us = 0
         self.last_event: Event | None = None
@@ -54,7 +58,8 @@ class _Incident:
     def tell(self) -> Alert:
         """The state as it is now, which later growth does not change."""
         alert, hit = self.alert, self.hit
-        alert.reason = explain(hit.rule, hit.group, hit.value, alert.count, hit.view.get)
+        if hit is not None:  # otherwise it was taken up after a restart and has not grown since
+            alert.reason = explain(hit.rule, hit.group, hit.value, alert.count, hit.view.get)
         return msgspec.structs.replace(
             alert, evidence=list(alert.evidence), group=dict(alert.group), tags=list(alert.tags)
         )
@@ -69,6 +74,7 @@ class IncidentBook:
         self._config = config
         self._host = host
         self._open: OrderedDict[Key, _Incident] = OrderedDict()
+        self._rebuilding = False
 
     def __len__(self) -> int:
         return len(self._open)
@@ -91,6 +97,10 @@ class IncidentBook:
         key = (hit.rule.name, host, hit.key)
         idle_us = int(max(float(self._config.incident_idle_s), timespan_s) * 1_000_000)
         incident = self._open.get(key)
+        if self._rebuilding:
+            if incident is not None:
+                _count_again(incident, hit, host)
+            return []
         told: list[Alert] = []
         if incident is not None and hit.time_us - incident.alert.last_seen_us > idle_us:
             told.append(self._close(key))
@@ -109,7 +119,9 @@ class IncidentBook:
         return told
 
     def close_idle(self, clock_us: int) -> list[Alert]:
-        """Close what has not grown for its idle time."""
+        """Close what has not grown for its idle time; nothing while the past is looked at again."""
+        if self._rebuilding:
+            return []
         shortest_us = int(float(self._config.incident_idle_s) * 1_000_000)
         idle: list[Key] = []
         for key, incident in self._open.items():
@@ -123,6 +135,39 @@ class IncidentBook:
         """Close every incident, in the order of their last growth."""
         return [self._close(key) for key in list(self._open)]
 
+    def take_up(self, alerts: Iterable[tuple[Alert, float]], clock_us: int, key_of: KeyOf) -> list[Alert]:
+        """Go on with incidents that were open before a restart, given with the timespans of their rules.
+
+        Those in whose place another is open already are closed: their states are returned. The others have a little
+        time, from clock_us on, to grow before they are closed as idle.
+        """
+        closed: list[Alert] = []
+        known = {incident.alert.incident_id for incident in self._open.values()}
+        for alert, timespan_s in sorted(alerts, key=lambda pair: pair[0].last_seen_us, reverse=True):
+            key = (alert.rule, alert.host, key_of(alert.group))
+            if alert.incident_id in known:
+                continue
+            if key in self._open or len(self._open) >= self._config.max_incidents:
+                alert.status = "closed"
+                alert.revision += 1
+                closed.append(alert)
+                continue
+            idle_us = int(max(float(self._config.incident_idle_s), timespan_s) * 1_000_000)
+            incident = self._open[key] = _Incident(alert, None, idle_us)
+            incident.counted_us = alert.last_seen_us
+            incident.touched_us = max(alert.last_seen_us, clock_us - idle_us + min(idle_us, RESUME_US))
+        self._open = OrderedDict(sorted(self._open.items(), key=lambda item: item[1].touched_us))
+        return closed
+
+    @contextmanager
+    def rebuilding(self) -> Iterator[None]:
+        """Within it, matches only bring the counts of the incidents that are open up to date; nothing is told."""
+        self._rebuilding = True
+        try:
+            yield
+        finally:
+            self._rebuilding = False
+
     def _close(self, key: Key) -> Alert:
         incident = self._open.pop(key)
         incident.alert.status = "closed"
@@ -132,11 +177,9 @@ class IncidentBook:
 
 def _opened(hit: Hit, host: str) -> Alert:
     rule = hit.rule
-    # The opening event's time is part of it, so that an incident that had to make room does not come back as itself.
-    identity = repr((host, rule.name, hit.key, hit.first_us, hit.time_us)).encode("utf-8", "backslashreplace")
     return Alert(
         time_us=hit.time_us,
-        incident_id=hashlib.sha256(identity).hexdigest()[:32],
+        incident_id=_incident_id(hit, host),
         rule=rule.name,
         rule_id=rule.id,
         title=rule.title,
@@ -146,16 +189,48 @@ def _opened(hit: Hit, host: str) -> Alert:
         count=hit.seen,
         group=dict(hit.group),
         tags=list(rule.tags),
-        evidence=[event_json(event) for event in (hit.events or [hit.view.event])[-MAX_EVIDENCE:]],
+        evidence=_evidence(hit),
         host=host,
     )
+
+
+def _incident_id(hit: Hit, host: str) -> str:
+    """The name of the incident that this match opens (or would).
+
+    The opening event's time is part of it, so that an incident that had to make room does not come back as itself.
+    """
+    identity = repr((host, hit.rule.name, hit.key, hit.first_us, hit.time_us)).encode("utf-8", "backslashreplace")
+    return hashlib.sha256(identity).hexdigest()[:32]
+
+
+def _evidence(hit: Hit) -> list[dict[str, Any]]:
+    return [event_json(event) for event in (hit.events or [hit.view.event])[-MAX_EVIDENCE:]]
+
+
+def _count_again(incident: _Incident, hit: Hit, host: str) -> None:
+    """A match of the past. When it is the one that opened the incident, all is counted anew from there, exactly.
+
+    Otherwise the incident is older than what is left of the past, and grows by what its stored state did not count.
+    """
+    alert, update_at, revision = incident.alert, incident.update_at, incident.alert.revision
+    if incident.counted_us >= 0 and _incident_id(hit, host) == alert.incident_id:
+        alert.count, alert.evidence = hit.seen, _evidence(hit)
+        incident.counted_us, incident.hit, incident.last_event = -1, hit, hit.view.event
+    else:
+        _grow(incident, hit)
+        incident.last_event = hit.view.event
+    alert.revision = revision  # nothing is told
+    incident.update_at = max(update_at, next_power(alert.count))
+    incident.said_value = max(incident.said_value, hit.value)
 
 
 def _grow(incident: _Incident, hit: Hit) -> bool:
     """Count a further match; True when the new state is worth telling: ten times the size, or a higher level."""
     alert, rule = incident.alert, hit.rule
     event = hit.view.event
-    if event is not incident.last_event:  # two rules of one name see the same event: it counts once
+    if (
+        event is not incident.last_event and hit.time_us > incident.counted_us
+    ):  # two rules of one name see the same event: it counts once
         alert.count += 1
         if len(alert.evidence) < MAX_EVIDENCE:
             alert.evidence.append(event_json(event))
@@ -165,9 +240,10 @@ def _grow(incident: _Incident, hit: Hit) -> bool:
     if raised:
         alert.level, alert.title, alert.rule_id = rule.level, rule.title, rule.id
         alert.tags = list(dict.fromkeys([*alert.tags, *rule.tags]))
-    if raised or (hit.value >= incident.hit.value and _rank(rule.level) >= _rank(incident.hit.rule.level)):
-        incident.hit = hit
-    value = incident.hit.value
+    best = incident.hit
+    if raised or best is None or (hit.value >= best.value and _rank(rule.level) >= _rank(best.rule.level)):
+        incident.hit = best = hit
+    value = best.value
     if not raised and alert.count < incident.update_at and value < GROWTH * incident.said_value:
         return False
     alert.revision += 1

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,10 @@ class Spool:
         )
         return {source: bytes(checkpoint) for source, checkpoint in rows}
 
+    async def walk_back(self, take: Callable[[bytes], bool]) -> None:
+        """Call `take` in a thread with the payloads (see decode_batch) that wait, newest first, until it says False."""
+        await self._file.run(lambda connection: _walk_back(connection, take))
+
     async def wait_for_room(self) -> None:
         """Until a delivery made room."""
         await self._room.wait()
@@ -197,6 +202,13 @@ def _read(connection: sqlite3.Connection, most_events: int) -> tuple[Spooled | N
                 "INSERT OR IGNORE INTO unreadable (id, reason, payload) VALUES (?, ?, ?)", unreadable
             )
     return spooled, [f"batch {row_id}: {reason}" for row_id, reason, _payload in unreadable]
+
+
+def _walk_back(connection: sqlite3.Connection, take: Callable[[bytes], bool]) -> None:
+    with closing(connection.execute("SELECT payload FROM batches ORDER BY id DESC")) as cursor:
+        for (payload,) in cursor:
+            if not take(payload):
+                return
 
 
 def _delete(connection: sqlite3.Connection, last_id: int) -> tuple[int, int]:
