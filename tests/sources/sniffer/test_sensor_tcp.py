@@ -362,3 +362,37 @@ def test_raw_and_system_syn_are_told_apart() -> None:
 
 def _raw(address: str) -> bytes:
     return bytes(int(part) for part in address.split("."))
+
+
+@pytest.mark.parametrize("payload", [0, 10])
+def test_a_forged_handshake_hides_no_refusal(payload: int) -> None:
+    """A scanner that sends SYN and ACK at once, without waiting for an answer, has no connection."""
+    wire = Wire()
+    for port in range(1, 21):
+        wire.syn(ATTACKER, 50_000, VICTIM, port, 99, by_hand=True)
+        wire.tcp(ATTACKER, 50_000, VICTIM, port, ACK, 100, 1, payload, header=BARE)
+        wire.tcp(VICTIM, port, ATTACKER, 50_000, RST | ACK, 0, 100, window=0, header=BARE)
+        wire.tcp(VICTIM, port, ATTACKER, 50_000, RST, 1, 0, window=0, header=BARE)
+    assert probes(wire) == {("syn", "refused"): list(range(1, 21))}
+
+
+@pytest.mark.parametrize(("probe", "flags"), [("fin", FIN), ("null", 0), ("xmas", FIN | PSH | URG)])
+def test_a_second_odd_packet_makes_no_connection(probe: str, flags: int) -> None:
+    wire = Wire()
+    for port in range(1, 21):
+        for seq in (99, 100):
+            wire.tcp(ATTACKER, 50_000, VICTIM, port, flags, seq, window=1024, header=BARE)
+        for _ in range(2):
+            wire.tcp(VICTIM, port, ATTACKER, 50_000, RST | ACK, 0, 100, window=0, header=BARE)
+    assert probes(wire) == {(probe, "refused"): list(range(1, 21))}
+
+
+def test_a_connection_seen_from_one_side_is_no_probe() -> None:
+    """Only the client's packets pass the sensor; its own RST ends the connection."""
+    wire = Wire()
+    for port in range(8000, 8020):
+        wire.syn(ATTACKER, 50_000, VICTIM, port, 99, by_hand=False)
+        wire.tcp(ATTACKER, 50_000, VICTIM, port, ACK, 100, 1)
+        wire.tcp(ATTACKER, 50_000, VICTIM, port, PSH | ACK, 100, 1, 80)
+        wire.tcp(ATTACKER, 50_000, VICTIM, port, RST | ACK, 180, 500)
+    assert probes(wire) == {}

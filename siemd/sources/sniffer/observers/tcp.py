@@ -13,9 +13,10 @@ from siemd.sources.sniffer.state import Aging, Deadlines
 _FLAGS = 0x3F  # without the ECN bits
 _EPHEMERAL = 32_768
 
-# States of a flow. SENT: a SYN; ANSWERED: its SYN-ACK; OPEN: completed, or seen from the middle on;
-# ODD: a lone packet that opens nothing (FIN, NULL, XMAS, Maimon, ACK probe); DONE: judged.
-_SENT, _ANSWERED, _OPEN, _ODD, _DONE = range(5)
+# States of a flow. SENT: a SYN; ANSWERED: its SYN-ACK; CLAIMED: the initiator went on, but no answer was seen (the
+# sensor sees one side, or a scanner pretends); OPEN: completed, or seen from the middle on; ODD: a lone packet that
+# opens nothing (FIN, NULL, XMAS, Maimon, ACK probe); DONE: judged.
+_SENT, _ANSWERED, _CLAIMED, _OPEN, _ODD, _DONE = range(6)
 
 _Key = tuple[bytes, int, bytes, int, int]
 
@@ -126,7 +127,7 @@ class TcpObserver:
     def _forward(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
         flags = packet.flags & _FLAGS
         state = flow.state
-        if state == _OPEN and not flags & (SYN | RST):
+        if state in (_OPEN, _CLAIMED) and not flags & (SYN | RST):
             if packet.payload_length:
                 self._payload(key, flow, packet, True, now_us)
             if flags & FIN and flow.ssh is not None:
@@ -138,10 +139,13 @@ class TcpObserver:
             self._forward_reset(key, flow, packet, now_us)
         elif state in (_SENT, _ANSWERED):
             if flags & ACK:
-                self._complete(key, flow)
+                if state == _ANSWERED:
+                    self._complete(key, flow)
+                else:
+                    flow.state = _CLAIMED
                 if packet.payload_length:
                     self._payload(key, flow, packet, True, now_us)
-        elif state == _ODD and packet.seq != flow.seq:
+        elif state == _ODD and packet.seq != flow.seq and flow.probe in ("ack", "maimon"):
             flow.state = _OPEN  # a connection after all, of which the sensor did not see the beginning
 
     def _again(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
@@ -166,8 +170,13 @@ class TcpObserver:
 
     def _backward(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
         flags = packet.flags & _FLAGS
+        if flow.state == _CLAIMED:
+            if flags & RST:
+                self._fail(key, flow.probe, "refused", flow.time_us)
+            else:
+                self._complete(key, flow)
         state = flow.state
-        if state == _OPEN:
+        if state in (_OPEN, _CLAIMED):
             if flags & RST:
                 self._end(flow, now_us)
                 return
@@ -207,7 +216,7 @@ class TcpObserver:
             packet.vlan,
         )
         flow = self._flows.get(key)
-        if flow is None or flow.state not in (_SENT, _ODD):
+        if flow is None or flow.state not in (_SENT, _CLAIMED, _ODD):
             return
         if packet.icmp_type == (3 if packet.protocol == ICMP else 1):
             if flow.state == _ODD:
