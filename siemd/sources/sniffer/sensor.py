@@ -98,6 +98,8 @@ class Sensor:
                 self._echo.feed(packet, self._now_us)
                 if protocol == ICMPV6:
                     self._arp.neighbour(packet, self._now_us)
+            elif quoted.source_ip != packet.destination_ip:
+                return  # an error goes to whom it is about: one sent elsewhere is made to frame a third host
             elif quoted.protocol == UDP:
                 self._udp.error(packet, quoted)
             elif quoted.protocol == TCP:
@@ -108,6 +110,8 @@ class Sensor:
     def advance(self, now_us: int) -> list[NetworkEvent]:
         """Let event time pass without packets; returns the facts that became due."""
         facts: list[NetworkEvent] = []
+        if now_us + self._offset_us < self._now_us - _SET_BACK_US:
+            self._offset_us = self._now_us - now_us  # the clock was set back; what is held must not wait that long
         if now_us + self._offset_us > self._now_us:
             self._now_us = now_us + self._offset_us
             self._tick_if_due(facts)

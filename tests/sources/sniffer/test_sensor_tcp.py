@@ -308,6 +308,18 @@ def test_probes_are_judged_when_their_time_is_over() -> None:
     assert sensor.finish() == []
 
 
+def test_clock_that_is_set_back_in_silence_holds_nothing_up() -> None:
+    sensor = Sensor(SensorConfig())
+    wire = Wire()
+    wire.syn_scan((80,), filtered=True)
+    assert sensor.feed(wire.packets) == []
+    set_back_us = wire.now_us - 3600 * 1_000_000
+    assert sensor.advance(set_back_us) == []
+    assert sensor.advance(set_back_us + 3_000_000) == []
+    (fact,) = sensor.advance(set_back_us + 7_000_000)
+    assert fact.fields["outcome"] == "unanswered"
+
+
 def test_clock_that_is_set_back_does_not_stop_the_sensor() -> None:
     wire = Wire()
     wire.ping(ATTACKER, VICTIM)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from siemd.sources.sniffer.packet import Packet
-from support.conversation import ATTACKER, VICTIM, Wire, facts_of, only
+from support.conversation import ATTACKER, VICTIM, Wire, facts_of, only, raw
 
 
 def probes(packets: list[Packet]) -> dict[str, list[int]]:
@@ -38,6 +38,14 @@ def test_only_the_refusals_are_seen() -> None:
     for port in range(1, 21):
         wire.icmp_error(VICTIM, wire.udp(ATTACKER, 60_000, VICTIM, port))
     assert probes(wire.packets[1::2]) == {"refused": list(range(1, 21))}
+
+
+def test_an_error_about_another_host_than_its_receiver_frames_nobody() -> None:
+    wire = Wire()
+    for port in range(1, 21):
+        wire.icmp_error(ATTACKER, wire.udp(VICTIM, 60_000, ATTACKER, port))
+        wire.packets[-1].destination_ip = raw("198.51.100.99")
+    assert probes(wire.packets[1::2]) == {}
 
 
 def test_ipv6() -> None:
