@@ -5,6 +5,7 @@ All times are integers: UTC microseconds since 1970, clamped where they enter (`
 
 from __future__ import annotations
 
+import secrets
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,14 @@ TIME_MAX_US = 4_102_444_800_000_000  # 2100-01-01: keeps a hostile clock inside 
 def now_us() -> int:
     """The wall clock in UTC microseconds."""
     return time.time_ns() // 1000
+
+
+def new_epoch() -> int:
+    """A number for one run of a source: random, since a clock may be set back or start at the same moment twice.
+
+    53 bits, which JSON readers keep exactly (RFC 8259, 6).
+    """
+    return secrets.randbits(53)
 
 
 def clamp_time_us(time_us: int) -> int:
@@ -125,7 +134,7 @@ Event = NetworkEvent | LogEvent | UsageSample | Alert
 class Batch(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What channels carry: events of one source in the order of their `seq`.
 
-    epoch names one run of the source, so that (host, source, epoch, seq) names an event for ever.
+    epoch names one run of the source (`new_epoch`), so that (host, source, epoch, seq) names an event for ever.
     dropped: how many events of this source were lost since its batch before (their seq numbers are missing).
     last_seq: the highest number given when the batch was made, those of dropped events included, so that the store can
     tell a batch that it has seen even when it carries no event (0: the highest of its events).

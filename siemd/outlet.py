@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from siemd.channel import Channel
-from siemd.events import Batch, Event, now_us
+from siemd.events import Batch, Event, new_epoch
 from siemd.health import ComponentHealth
 
 
@@ -26,7 +26,6 @@ class Outlet:
         health: ComponentHealth,
         data_dir: Path,
         checkpoint: bytes | None = None,
-        epoch: int = 0,
     ) -> None:
         self.host = host
         self.source = source
@@ -34,7 +33,7 @@ class Outlet:
         self.health = health
         self.data_dir = data_dir
         self.checkpoint = checkpoint
-        self.epoch = epoch or now_us()
+        self.epoch = new_epoch()
         self._seq = 0
         self._dropped = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,11 @@ async def test_a_cancelled_sender_leaves_the_loss_to_be_told(tmp_path: Path) -> 
     await outlet.report_losses()
     assert channel.events == 0
     assert channel.get_ready() is None
+
+
+def test_a_clock_that_was_set_back_makes_no_run_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events of a run whose epoch was there before would be taken for a redelivery, and not be stored."""
+    monkeypatch.setattr(time, "time_ns", lambda: 1_795_000_000_000_000_000)
+    epochs = {make(tmp_path, 1)[0].epoch for _ in range(100)}
+    assert len(epochs) == 100
+    assert max(epochs) < 1 << 53

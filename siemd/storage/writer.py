@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from siemd.channel import Channel
-from siemd.events import Batch, LogEvent, now_us
+from siemd.events import Batch, LogEvent, new_epoch, now_us
 from siemd.health import Health
 from siemd.storage.backoff import Backoff
 from siemd.storage.retention import Retention
@@ -51,7 +51,7 @@ class Writer:
         self._spool = None if self.store.is_local else Spool(data_dir / "spool.db", config.spool_bytes)
         self._shipper = Shipper(self.store, self._spool, self._store_health) if self._spool else None
         self._retention = Retention(self.store, config.retention, self._store_health)
-        self._epoch = now_us()
+        self._epoch = new_epoch()
         self._own_seq = 0
         self._opened = False
         self._opening = asyncio.Lock()
