@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from siemd.errors import UserError
+
+_TRIES, _BETWEEN_TRIES_S = 10, 0.02
 
 
 class DataDirLock:
@@ -24,17 +28,17 @@ class DataDirLock:
         except OSError as error:
             hint = "give siemd the right to write there, or set data_dir in siemd.yaml"
             raise UserError(f"{self._path} cannot be written: {error.strerror}", hint) from None
-        if not _try_lock(file):
+        if not _try_lock_for_a_while(file):
             owner = _read_pid(self._path)
             file.close()
             raise UserError(
                 f"siemd already runs on {self._path.parent} (process {owner or 'unknown'})",
                 "stop it first, or give this one a data_dir of its own",
             )
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
         self._file = file
+        with suppress(OSError):  # a full disk: the lock is held all the same
+            file.truncate(0)
+            os.write(file.fileno(), b"%d\n" % os.getpid())
 
     def release(self) -> None:
         """Give the lock back."""
@@ -44,7 +48,7 @@ class DataDirLock:
 
 
 def running_pid(data_dir: Path) -> int | None:
-    """The process id of the siemd that runs on data_dir, None if none does."""
+    """The process id of the siemd that runs on data_dir (0 when it can't be read), None if none does."""
     path = data_dir / "siemd.lock"
     try:
         with path.open("r+", encoding="ascii") as file:
@@ -54,7 +58,7 @@ def running_pid(data_dir: Path) -> int | None:
         return None
     except OSError:
         return _read_pid(path) if _alive(_read_pid(path)) else None
-    return _read_pid(path)
+    return _read_pid(path) or 0
 
 
 def _read_pid(path: Path) -> int | None:
@@ -68,6 +72,15 @@ def _alive(pid: int | None) -> bool:
     import psutil
 
     return pid is not None and psutil.pid_exists(pid)
+
+
+def _try_lock_for_a_while(file: IO[str]) -> bool:
+    """Try again for a moment, because `running_pid` holds the lock while it looks."""
+    for _ in range(_TRIES):
+        if _try_lock(file):
+            return True
+        time.sleep(_BETWEEN_TRIES_S)
+    return _try_lock(file)
 
 
 def _try_lock(file: IO[str]) -> bool:

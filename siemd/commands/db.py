@@ -16,8 +16,8 @@ def run(options: argparse.Namespace, config: Config) -> int:
     """Do what the command line asks; returns the exit code."""
     data_dir = require_data_dir(config)
     if options.action == "reset":
-        if pid := running_pid(data_dir):
-            raise UserError(f"siemd runs on {data_dir} (process {pid})", "stop it before a reset")
+        if (pid := running_pid(data_dir)) is not None:
+            raise UserError(f"siemd runs on {data_dir} (process {pid or 'unknown'})", "stop it before a reset")
         _confirm(options, config)
     store = open_store(config.storage, data_dir)
     return asyncio.run(_act(store, options.action))
