@@ -39,6 +39,12 @@ def parse_condition(text: str, detections: Mapping[str, Node]) -> Node:
     return _Parser(text, detections).parse()
 
 
+def rule_names(text: str) -> tuple[str, ...]:
+    """The names in a condition in the order in which they first stand there."""
+    words = [hit[2] for hit in _TOKEN.finditer(text) if hit[2]]
+    return tuple(dict.fromkeys(word for word in words if word.lower() not in _WORDS))
+
+
 class _Parser:
     """Recursive descent over the tokens of one condition."""
 

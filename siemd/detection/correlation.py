@@ -5,8 +5,10 @@ Semantics after the Sigma correlation specification 2.1: event time, sliding win
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,17 +16,24 @@ import msgspec
 from siemd.detection.config import DetectionConfig
 from siemd.detection.matcher import number_of
 from siemd.detection.rule import Correlation, Threshold
+from siemd.detection.sequence import SequenceWindow
 from siemd.detection.view import MISSING, View, text_of
-from siemd.detection.windows import Found, SequenceWindow, SumWindow, ValueWindow
-from siemd.events import Event
+from siemd.detection.windows import Found, RankWindow, SumWindow, ValueWindow
+from siemd.events import Event, NetworkEvent
 
 EVIDENCE_EVENTS = 10
 CROWDED_GROUPS, CROWDED_EVIDENCE_EVENTS = 1_000, 2
 EXPIRE_PER_EVENT = 4
 MAX_LISTED_GROUP_VALUES = 16
+MAX_WEIGHT = 1_000_000_000
 
 GroupKey = tuple[str, ...]
-Window = SumWindow | ValueWindow | SequenceWindow
+Window = SumWindow | RankWindow | ValueWindow | SequenceWindow
+
+
+def weight_of(event: Event) -> int:
+    """How many events an event stands for: the `count` of a coalesced fact, else 1."""
+    return max(1, min(event.count, MAX_WEIGHT)) if isinstance(event, NetworkEvent) else 1
 
 
 class Occurrence(msgspec.Struct):
@@ -33,6 +42,11 @@ class Occurrence(msgspec.Struct):
     view: View
     time_us: int
     group: dict[str, Any] = {}
+
+    @property
+    def weight(self) -> int:
+        """How many events it stands for; a correlation's firing is one."""
+        return 1 if self.group else weight_of(self.view.event)
 
     def value(self, name: str) -> Any:
         """A field of the group, else of the event; MISSING when neither has it."""
@@ -43,9 +57,9 @@ class Occurrence(msgspec.Struct):
 class Firing(msgspec.Struct):
     """The condition of a correlation holds for a group.
 
-    value: what was compared (count, distinct values, sum, rules). first_us: start of the window. seen: events in it
-    (for distinct values and rules: events of the group since it was last quiet). events: the newest of them, with the
-    one that made it fire as the last.
+    value: what was compared (count, distinct values, sum, rules ...). first_us: start of the window. seen: how many
+    events those in it stand for (for distinct values and rules: those of the group since it was last quiet). events:
+    the newest of them, with the one that made it fire as the last.
     """
 
     group: dict[str, Any]
@@ -73,12 +87,16 @@ class Correlator:
 
     evicted_groups, evicted_values: forgotten because of a limit. late: events too old for any window that is kept.
     ungrouped: events that lack a field of group-by (or the value to look at), which therefore don't count.
+
+    A condition in words that wants something not to have happened is judged when that is known: `due` tells.
     """
 
     def __init__(self, correlation: Correlation, config: DetectionConfig) -> None:
         self.evicted_groups = self.evicted_values = self.late = self.ungrouped = 0
         self._groups: OrderedDict[GroupKey, _Group] = OrderedDict()
         self._entries = 0
+        self._waiting: list[tuple[int, int, GroupKey, int, Occurrence]] = []  # a heap by the time to judge
+        self._order = itertools.count()
         self.configure(correlation, config)
 
     def configure(self, correlation: Correlation, config: DetectionConfig) -> None:
@@ -86,14 +104,16 @@ class Correlator:
         self.correlation = correlation
         self._span_us = int(correlation.timespan_s * 1_000_000)
         self._late_us = int(config.late_s * 1_000_000)
+        self._patient = correlation.threshold.looks_for_absence
+        self._keep_us = (2 if self._patient else 1) * self._span_us + self._late_us
         self._max_groups = config.max_groups
         self._max_entries = config.max_entries
-        highest = max(abs(number) for _, number in correlation.threshold.comparisons)
+        highest = max((abs(number) for _, number in correlation.threshold.comparisons), default=0)
         counting = correlation.type in ("event_count", "value_count")
         self._max_values = max(config.max_values, min(int(2 * highest), 1_000_000) if counting else 0)
         self._holds = condition(correlation.threshold)
         self._fields = [self._field_names(name) for name in correlation.group_by]
-        self._value_fields = self._field_names(correlation.threshold.field)
+        self._value_fields = [self._field_names(name) for name in correlation.threshold.fields]
 
     @property
     def groups(self) -> int:
@@ -104,7 +124,8 @@ class Correlator:
         """What has to be the same for windows to survive a reload."""
         one = self.correlation
         temporal = one.rules if one.type.startswith("temporal") else ()
-        return one.key, one.type, one.group_by, one.threshold.field, temporal, str(one.aliases)
+        looks_at = one.threshold.fields, one.threshold.percentile
+        return one.key, one.type, one.group_by, looks_at, temporal, str(one.aliases)
 
     def add(self, position: int, occurrence: Occurrence) -> Firing | None:
         """Count a match of the rule at `position` of the correlation's list; a Firing when the condition holds."""
@@ -125,7 +146,7 @@ class Correlator:
         if time_us - group.newest_us > self._span_us:
             group.seen = 0
             group.events.clear()
-        group.seen += 1
+        group.seen += occurrence.weight
         group.newest_us = max(group.newest_us, time_us)
         group.events.append(occurrence.view.event)
         self._trim(group)
@@ -133,6 +154,9 @@ class Correlator:
         while self._entries > self._max_entries and len(self._groups) > 1:
             self._forget(next(iter(self._groups)))
             self.evicted_groups += 1
+        if self._patient:
+            self._wait(key, position, occurrence)
+            return None
         found = self._find(group.window, position, time_us)
         if found is None:
             return None
@@ -140,6 +164,39 @@ class Correlator:
         window = group.window
         seen = window.count(first_us, first_us + self._span_us) if isinstance(window, SumWindow) else group.seen
         return Firing(group.values, value, first_us, seen, tuple(group.events))
+
+    # conditions that are judged later
+
+    @property
+    def next_due_us(self) -> int | None:
+        """When the next waiting event has to be judged; None when none waits."""
+        return self._waiting[0][0] if self._waiting else None
+
+    def due(self, clock_us: int | None) -> list[tuple[Firing, Occurrence]]:
+        """Judge the events whose time has come (all of them at the end of a replay, when clock_us is None)."""
+        fired: list[tuple[Firing, Occurrence]] = []
+        while self._waiting and (clock_us is None or self._waiting[0][0] <= clock_us):
+            _, _, key, position, occurrence = heapq.heappop(self._waiting)
+            group = self._groups.get(key)
+            if group is None or not isinstance(group.window, SequenceWindow):
+                continue
+            found = self._find(group.window, position, occurrence.time_us)
+            if found is not None:
+                value, first_us = found
+                seen = group.window.count(first_us, first_us + self._span_us)
+                event = occurrence.view.event
+                events = [*(one for one in group.events if one is not event), event]
+                fired.append((Firing(group.values, value, first_us, seen, events), occurrence))
+        return fired
+
+    def _wait(self, key: GroupKey, position: int, occurrence: Occurrence) -> None:
+        if not any(position in one.wanted for one in self.correlation.threshold.alternatives):
+            return
+        if len(self._waiting) >= self._max_entries:
+            heapq.heappop(self._waiting)
+            self.evicted_values += 1
+        time_us = occurrence.time_us + self._span_us + self._late_us
+        heapq.heappush(self._waiting, (time_us, next(self._order), key, position, occurrence))
 
     # groups
 
@@ -181,7 +238,7 @@ class Correlator:
 
     def _expire(self, time_us: int) -> None:
         """Forget a few groups whose windows are over."""
-        oldest_us = time_us - self._span_us - self._late_us
+        oldest_us = time_us - self._keep_us
         for _ in range(EXPIRE_PER_EVENT):
             first = next(iter(self._groups.items()), None)
             if first is None or first[1].newest_us >= oldest_us:
@@ -197,8 +254,14 @@ class Correlator:
         match self.correlation.type:
             case "event_count" | "value_sum":
                 return SumWindow()
+            case "value_avg":
+                return SumWindow(mean=True)
+            case "value_median":
+                return RankWindow(50)
+            case "value_percentile":
+                return RankWindow(self.correlation.threshold.percentile or 0)
             case "value_count":
-                return ValueWindow()
+                return ValueWindow(self._span_us, self._keep_us)
             case _:
                 return SequenceWindow(len(self.correlation.rules))
 
@@ -209,33 +272,60 @@ class Correlator:
             return True
         if self.correlation.type == "event_count":
             assert isinstance(window, SumWindow)
-            window.add(occurrence.time_us, 1)
+            window.add(occurrence.time_us, 1, occurrence.weight)
             return True
-        value = occurrence.value(self._value_fields[position])
-        values = value if isinstance(value, list | tuple) else [value]
-        if isinstance(window, SumWindow):
-            amounts = [number for one in values if (number := number_of(one)) is not None and abs(number) < 1e15]
-            if amounts:
-                window.add(occurrence.time_us, sum(amounts))
-            return bool(amounts)
-        distinct: list[Hashable] = [one for one in values if one is not MISSING and text_of(one)]
-        if distinct:
+        values = [occurrence.value(names[position]) for names in self._value_fields]
+        if isinstance(window, ValueWindow):
+            distinct = _texts(values[0]) if len(values) == 1 else _combination(values)
             window.add(occurrence.time_us, distinct)
-        return bool(distinct)
+            return bool(distinct)
+        amounts = [
+            number for one in _listed(values[0]) if (number := number_of(one)) is not None and abs(number) < 1e15
+        ]
+        if isinstance(window, RankWindow):
+            window.add(occurrence.time_us, amounts)
+        elif self.correlation.type == "value_avg":
+            for number in amounts:
+                window.add(occurrence.time_us, number, occurrence.weight)
+        elif amounts:
+            window.add(occurrence.time_us, sum(amounts), occurrence.weight)
+        return bool(amounts)
 
     def _trim(self, group: _Group) -> None:
-        start_us = group.newest_us - self._span_us
-        if isinstance(group.window, ValueWindow):
-            self.evicted_values += group.window.trim(start_us, start_us - self._late_us, self._max_values)
+        start_us, oldest_us = group.newest_us - self._span_us, group.newest_us - self._keep_us
+        if isinstance(group.window, ValueWindow | RankWindow):
+            self.evicted_values += group.window.trim(start_us, oldest_us, self._max_values)
         else:
-            self.evicted_values += group.window.trim(start_us - self._late_us, self._max_values)
+            self.evicted_values += group.window.trim(oldest_us, self._max_values)
 
     def _find(self, window: Window, position: int, time_us: int) -> Found | None:
         if isinstance(window, SequenceWindow):
-            if self.correlation.type == "temporal_ordered":
-                return window.find_ordered(position, time_us, self._span_us)
+            ordered = self.correlation.type == "temporal_ordered"
+            if alternatives := self.correlation.threshold.alternatives:
+                ways = (
+                    window.find_alternative(one, position, time_us, self._span_us, ordered=ordered)
+                    for one in alternatives
+                )
+                return max((found for found in ways if found), default=None)
+            if ordered:
+                return window.find_ordered(position, time_us, self._span_us, self._holds)
             return window.find_all(time_us, self._span_us, self._holds)
         return window.find(time_us, self._span_us, self._holds)
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _texts(value: Any) -> list[str]:
+    """The values of a field as they are told apart: as text, without regard to case; nothing for what is empty."""
+    return [text.lower() for one in _listed(value) if one is not MISSING and (text := text_of(one))]
+
+
+def _combination(values: list[Any]) -> list[str]:
+    """Several fields as one value; none when one of them is empty."""
+    texts = [_texts(value) for value in values]
+    return ["\x1f".join(", ".join(one) for one in texts)] if all(texts) else []
 
 
 def condition(threshold: Threshold) -> Callable[[float], bool]:

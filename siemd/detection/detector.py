@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from siemd.detection.config import DetectionConfig
-from siemd.detection.correlation import Correlator, GroupKey, Occurrence
+from siemd.detection.correlation import Correlator, Firing, GroupKey, Occurrence, weight_of
 from siemd.detection.incidents import Hit, IncidentBook
 from siemd.detection.matcher import Matcher
 from siemd.detection.matching import Matches, match
@@ -58,6 +58,7 @@ class Detector:
                     self._users.setdefault(key, []).append((correlator, position))
             name = correlation.name
             self._timespan_s[name] = max(self._timespan_s.get(name, 0.0), correlation.timespan_s)
+        self._patient = [one for one in self._correlators.values() if one.correlation.threshold.looks_for_absence]
         for gone in before.values():
             for name, value in _correlator_counters(gone).items():
                 self._retired[name] = self._retired.get(name, 0) + value
@@ -84,6 +85,7 @@ class Detector:
         for event in events[before:]:
             self._tick(event.time_us)
         self._events += len(events)
+        self._judge(self._clock_us, alerts)
         alerts += self._incidents.close_idle(self._clock_us)
         return alerts
 
@@ -91,7 +93,9 @@ class Detector:
         """Tell the time (live only, before every batch and when nothing comes): close idle incidents."""
         self._wall_us = max(self._wall_us, now_us)
         self._clock_us = max(self._clock_us, now_us)
-        return self._incidents.close_idle(self._clock_us)
+        alerts: list[Alert] = []
+        self._judge(self._clock_us, alerts)
+        return alerts + self._incidents.close_idle(self._clock_us)
 
     def rebuild(self, incidents: Sequence[Alert], past: Iterable[Sequence[Event]], now_us: int) -> list[Alert]:
         """Before anything else after a restart: take up incidents that were open, and fill the windows from the past.
@@ -115,7 +119,9 @@ class Detector:
 
     def finish(self) -> list[Alert]:
         """The end of a replay: every incident's last state."""
-        return self._incidents.close_all()
+        alerts: list[Alert] = []
+        self._judge(None, alerts)
+        return alerts + self._incidents.close_all()
 
     def counters(self) -> dict[str, int]:
         """What health shows: events, matches, open incidents, windows, and all that was forgotten or not counted."""
@@ -142,35 +148,50 @@ class Detector:
     def _matched(self, rule: Rule, view: View, alerts: list[Alert]) -> None:
         """A plain rule matched: tell it, and every correlation that builds on it, and those that build on them."""
         self._matches += 1
+        self._judge(self._clock_us, alerts)
         time_us = min(view.event.time_us, self._clock_us)  # a window must not wait for an event from the future
         if self.ruleset.alerts(rule):
             group = default_group(rule, view)
-            hit = Hit(rule, group, _key(group), view, time_us, time_us)
+            hit = Hit(rule, group, _key(group), view, time_us, time_us, seen=weight_of(view.event))
             alerts += self._incidents.note(hit, self._clock_us, 0)
-        waiting = deque([(rule.key, Occurrence(view, time_us))])
+        self._spread(rule.key, Occurrence(view, time_us), alerts)
+
+    def _spread(self, key: str, occurrence: Occurrence, alerts: list[Alert]) -> None:
+        """Count a match in every correlation that builds on it, and their firings in those that build on them."""
+        waiting = deque([(key, occurrence)])
         for _ in range(MAX_FIRINGS_PER_EVENT):
             if not waiting:
                 return
             key, occurrence = waiting.popleft()
             for correlator, position in self._users.get(key, ()):
                 firing = correlator.add(position, occurrence)
-                if firing is None:
-                    continue
-                correlation = correlator.correlation
-                if self.ruleset.alerts(correlation):
-                    hit = Hit(
-                        correlation,
-                        firing.group,
-                        _key(firing.group),
-                        view,
-                        time_us,
-                        firing.first_us,
-                        firing.value,
-                        firing.seen,
-                        firing.events,
-                    )
-                    alerts += self._incidents.note(hit, self._clock_us, self._timespan_s[correlation.name])
-                waiting.append((correlation.key, Occurrence(view, time_us, firing.group)))
+                if firing is not None:
+                    waiting.append((correlator.correlation.key, self._fired(correlator, firing, occurrence, alerts)))
+
+    def _judge(self, clock_us: int | None, alerts: list[Alert]) -> None:
+        """Tell what did not happen in time, for the correlations that look for absence."""
+        for correlator in self._patient:
+            for firing, occurrence in correlator.due(clock_us):
+                fired = self._fired(correlator, firing, occurrence, alerts)
+                self._spread(correlator.correlation.key, fired, alerts)
+
+    def _fired(self, correlator: Correlator, firing: Firing, occurrence: Occurrence, alerts: list[Alert]) -> Occurrence:
+        """The condition of a correlation holds: its incident, and what the correlations that build on it see."""
+        correlation, view, time_us = correlator.correlation, occurrence.view, occurrence.time_us
+        if self.ruleset.alerts(correlation):
+            hit = Hit(
+                correlation,
+                firing.group,
+                _key(firing.group),
+                view,
+                time_us,
+                firing.first_us,
+                firing.value,
+                firing.seen,
+                firing.events,
+            )
+            alerts += self._incidents.note(hit, self._clock_us, self._timespan_s[correlation.name])
+        return Occurrence(view, time_us, firing.group)
 
 
 def default_group(rule: Rule, view: View) -> dict[str, Any]:

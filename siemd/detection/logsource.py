@@ -91,6 +91,13 @@ def resolve(source: LogSource) -> tuple[Selector, ...]:
     return ()
 
 
+def taxonomy(source: LogSource) -> frozenset[str] | None:
+    """The fields (lower-case) that events of a logsource have, None where that is not known."""
+    table = _table().get(source.product, {}).get("taxonomy", {})
+    names = table.get(source.category or source.service)
+    return None if names is None else frozenset(name.lower() for name in (*names, *_table()["common_fields"]))
+
+
 def _windows(source: LogSource) -> tuple[Selector, ...]:
     table = _table()["windows"]
     if not source.category:

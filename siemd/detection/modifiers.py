@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from siemd.detection import pattern
@@ -37,10 +37,11 @@ PLACES = ("contains", "startswith", "endswith")
 ENCODINGS = ("base64", "base64offset", "utf16le", "utf16be", "utf16", "wide", "windash")
 REGEX_FLAGS = ("i", "m", "s")
 SPECIAL = ("re", "cidr", "exists", "fieldref")
-KNOWN = (*PLACES, *ENCODINGS, *COMPARISONS, *TIME_UNITS, *REGEX_FLAGS, *SPECIAL, "all", "cased", "neq")
+KNOWN = (*PLACES, *ENCODINGS, *COMPARISONS, *TIME_UNITS, *REGEX_FLAGS, *SPECIAL, "all", "cased", "neq", "expand")
 _UTF16 = {"utf16le": "utf-16-le", "wide": "utf-16-le", "utf16be": "utf-16-be", "utf16": "utf-16-le"}
 MAX_REGEX_CHARACTERS = 4096
 MAX_TESTS_PER_VALUE = 4096
+_PLACEHOLDER = re.compile(r"%([^%\\\s]{1,100})%")
 
 
 class BadItem(Exception):
@@ -53,12 +54,21 @@ class BadItem(Exception):
         self.index = index
 
 
-def build(field: str | None, modifiers: list[str], values: list[Any]) -> Node:
-    """The condition that one line of a selection states; raises BadItem."""
+class MissingValues(BadItem):
+    """A placeholder for which the configuration has no values."""
+
+
+def build(
+    field: str | None, modifiers: list[str], values: list[Any], placeholders: Mapping[str, Sequence[Any]] | None = None
+) -> Node:
+    """The condition that one line of a selection states; raises BadItem.
+
+    placeholders: what `%name%` stands for under the modifier `expand`; each of its values is enough.
+    """
     check(modifiers)
     wanted_all = "all" in modifiers
     negated = "neq" in modifiers
-    chain = [name for name in modifiers if name not in ("all", "neq")]
+    chain = [name for name in modifiers if name not in ("all", "neq", "expand")]
     convert = _converter(chain)
     items: list[Node] = []
     for index, value in enumerate(values):
@@ -67,7 +77,8 @@ def build(field: str | None, modifiers: list[str], values: list[Any]) -> Node:
         if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
             raise BadItem("a number beyond measure", index=index)
         try:
-            tests = convert(value)
+            spelled = _expand(value, placeholders or {}, "re" in chain) if "expand" in modifiers else [value]
+            tests = [test for one in spelled for test in convert(one)]
         except BadItem as error:
             error.index = index
             raise
@@ -79,14 +90,32 @@ def build(field: str | None, modifiers: list[str], values: list[Any]) -> Node:
 
 
 def check(modifiers: list[str]) -> None:
-    """Refuse unknown modifiers, those of a later version, and doubles."""
+    """Refuse unknown modifiers and doubles."""
     for name in modifiers:
-        if name == "expand":
-            raise BadItem("the modifier 'expand' needs placeholder values, which are not supported yet")
         if name not in KNOWN:
             raise BadItem(f"unknown modifier {name!r}", did_you_mean(name, KNOWN))
         if modifiers.count(name) > 1:
             raise BadItem(f"the modifier {name!r} stands here twice")
+
+
+def _expand(value: Any, placeholders: Mapping[str, Sequence[Any]], is_regex: bool) -> list[Any]:
+    """The value with its placeholders filled in, in every combination; values may hold wildcards (not in a regex)."""
+    if not isinstance(value, str):
+        return [value]
+    texts = [""]
+    for index, piece in enumerate(_PLACEHOLDER.split(value)):
+        choices: Sequence[Any] = [piece]
+        if index % 2:
+            choices = placeholders.get(piece) or ()
+            if not choices:
+                hint = f"give them in siemd.yaml: detection: {{placeholders: {{{piece}: [...]}}}}"
+                raise MissingValues(f"the placeholder %{piece}% has no values", hint)
+            if is_regex:
+                choices = [re.escape(str(choice)) for choice in choices]
+        if len(texts) * len(choices) > MAX_TESTS_PER_VALUE:
+            raise BadItem("the placeholders multiply this value beyond measure")
+        texts = [f"{text}{choice}" for text in texts for choice in choices]
+    return list(texts)
 
 
 def _converter(chain: list[str]) -> Callable[[Any], list[Test]]:
@@ -228,15 +257,21 @@ def _time_part(unit: str, comparisons: list[CompareOperator], value: Any) -> Tim
     return TimePart(name, int(number), comparisons[0] if comparisons else "eq")
 
 
+def is_number(value: Any) -> bool:
+    """Whether YAML gave a number (true and NaN are none)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
 def _number(value: Any) -> int | float:
     if isinstance(value, str):
         try:
             value = float(value) if "." in value else int(value)
         except ValueError:
             pass
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+    if not is_number(value):
         raise BadItem("expected a number")
-    return value
+    number: int | float = value
+    return number
 
 
 def _keyword(test: Test, index: int) -> Test:

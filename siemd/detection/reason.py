@@ -58,6 +58,14 @@ def _general(rule: AnyRule, group: dict[str, Any], number: str, timespan: str) -
             what = f"{number} different values of {field}"
         case "value_sum":
             what = f"{field} adding up to {number}"
+        case "value_avg":
+            what = f"{field} averaging {number}"
+        case "value_median":
+            what = f"a median {field} of {number}"
+        case "value_percentile":
+            what = f"a percentile {rule.threshold.percentile:g} of {field} of {number}"
+        case _ if rule.threshold.words:
+            what = tame(rule.threshold.words)
         case "temporal":
             what = f"{number} kinds of events ({', '.join(rule.rules)})"
         case _:

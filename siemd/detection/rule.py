@@ -1,4 +1,4 @@
-"""Sigma rules and correlations as typed structs, and the words of the language."""
+"""Sigma rules, correlations and filters as typed structs, and the words of the language."""
 
 from __future__ import annotations
 
@@ -10,11 +10,23 @@ from siemd.detection.nodes import Node
 
 Level = Literal["informational", "low", "medium", "high", "critical"]
 LEVELS: tuple[Level, ...] = ("informational", "low", "medium", "high", "critical")
-CorrelationType = Literal["event_count", "value_count", "value_sum", "temporal", "temporal_ordered"]
+CorrelationType = Literal[
+    "event_count",
+    "value_count",
+    "value_sum",
+    "value_avg",
+    "value_median",
+    "value_percentile",
+    "temporal",
+    "temporal_ordered",
+]
 CORRELATION_TYPES: tuple[CorrelationType, ...] = (
     "event_count",
     "value_count",
     "value_sum",
+    "value_avg",
+    "value_median",
+    "value_percentile",
     "temporal",
     "temporal_ordered",
 )
@@ -66,11 +78,38 @@ class Rule(Meta, kw_only=True):
     condition: Node
 
 
+class Alternative(msgspec.Struct, frozen=True):
+    """One way for a condition in words to hold: the rules that must have matched, and those that must not.
+
+    Both are positions in the correlation's list, ascending.
+    """
+
+    wanted: tuple[int, ...]
+    unwanted: tuple[int, ...] = ()
+
+
 class Threshold(msgspec.Struct, frozen=True):
-    """The condition of a correlation: every comparison has to hold; field is what value_* look at."""
+    """The condition of a correlation: every comparison has to hold, or (temporal ones in words) any alternative.
+
+    fields: what value_* look at; several only for value_count, which then counts their combinations. percentile: 0 to
+    100, for value_percentile. words: the text behind the alternatives.
+    """
 
     comparisons: tuple[tuple[Operator, float], ...]
-    field: str = ""
+    fields: tuple[str, ...] = ()
+    percentile: float | None = None
+    alternatives: tuple[Alternative, ...] = ()
+    words: str = ""
+
+    @property
+    def field(self) -> str:
+        """The fields as people read them."""
+        return " and ".join(self.fields)
+
+    @property
+    def looks_for_absence(self) -> bool:
+        """Whether the condition can only be judged when its time is over."""
+        return any(one.unwanted for one in self.alternatives)
 
 
 class Correlation(Meta, kw_only=True):
@@ -86,6 +125,14 @@ class Correlation(Meta, kw_only=True):
     group_by: tuple[str, ...] = ()
     aliases: dict[str, dict[str, str]] = {}
     generate: bool = False
+
+
+class Filter(Meta, kw_only=True):
+    """What further must hold for plain rules to match: those named in `rules` (all if empty) whose logsource fits."""
+
+    logsource: LogSource
+    rules: tuple[str, ...]
+    keep: Node
 
 
 AnyRule = Rule | Correlation

@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 
 from siemd.detection.config import DetectionConfig, ImportedConfig
+from siemd.detection.filters import apply_filters
 from siemd.detection.nearest import did_you_mean
 from siemd.detection.overlay import Change, Tuned, read_overlay, tune
-from siemd.detection.rule import LEVELS, AnyRule, Correlation, Rule
+from siemd.detection.reader import Placeholders, Unfilled
+from siemd.detection.rule import LEVELS, AnyRule, Correlation, Filter, Rule
 from siemd.detection.rulefile import read_rules
 from siemd.detection.rulefolders import existing, imported_folder, rule_folders
 from siemd.detection.suppressionfile import load_suppressions
@@ -40,6 +42,7 @@ class Ruleset:
 
     rules: all that are in use, in the order of their files. problems: one for each that is broken, missing or double.
     refused: problems of imported rules, which nobody here can mend. warnings: what is told and does no harm.
+    unfilled: rules that need placeholder values which the configuration lacks (they are warnings too).
     disabled: names of those that were switched off. off: by key the rule and why it is not in use.
     notes: by key what the overlay changed. plain, correlations: the same rules by kind, correlations after those they
     refer to. references: for each correlation (by key) the keys behind each entry of its `rules`.
@@ -48,18 +51,21 @@ class Ruleset:
 
     def __init__(
         self,
-        rules: Iterable[AnyRule],
+        rules: Iterable[AnyRule | Filter],
         problems: Iterable[FileError] = (),
         disabled: Collection[str] = (),
         changes: Sequence[Change] = (),
         policy: Policy | None = None,
         suppressions: Suppressions | None = None,
     ) -> None:
-        self.problems = list(problems)
+        filtered, idle = apply_filters(rules, disabled)
+        problems = list(problems)
+        self.problems = [one for one in problems if not isinstance(one, Unfilled)]
+        self.unfilled = [one for one in problems if isinstance(one, Unfilled)]
         self.refused: list[FileError] = []
-        self.warnings: list[FileError] = []
+        self.warnings = [*idle, *self.unfilled]
         self.suppressions = suppressions or Suppressions()
-        tuned, mistakes, unused = tune(self._unique(rules), changes)
+        tuned, mistakes, unused = tune(self._unique(filtered), changes)
         self.problems += mistakes
         self.warnings += unused
         self.notes = {one.rule.key: one.notes for one in tuned if one.notes}
@@ -210,7 +216,20 @@ class Ruleset:
         unknown = [name for name in one.rules if name not in self._index]
         for name in unknown:
             self._problem(one, name, f"there is no rule named {name!r}", did_you_mean(name, self._index))
-        return not unknown
+        return not unknown and all(self._settle_alias(one, fields) for fields in one.aliases.values())
+
+    def _settle_alias(self, one: Correlation, fields: dict[str, str]) -> bool:
+        """Put an alias's fields under the references of the correlation; they may name a rule by its other name."""
+        strange = [name for name in fields if name not in one.rules]
+        for name in strange:
+            keys = {rule.key for rule in self._index.get(name, ())}
+            meant = [entry for entry in one.rules if any(rule.key in keys for rule in self._index[entry])]
+            if not meant:
+                hint = did_you_mean(name, one.rules)
+                self._problem(one, "aliases", f"an alias names {name!r}, which is no rule of this correlation", hint)
+                return False
+            fields.setdefault(meant[0], fields[name])
+        return True
 
     def _referred_to(self) -> set[str]:
         silent: set[str] = set()
@@ -228,9 +247,9 @@ def load_ruleset(source: DetectionConfig | Sequence[Path], *, disabled: Collecti
     path: see `Ruleset.problems`.
     """
     if not isinstance(source, DetectionConfig):
-        rules, problems = _read_all(source, "rules")
+        rules, problems = _read_all(source, "rules", {})
         return Ruleset(rules, problems, disabled)
-    rules, problems = _read_all(rule_folders(source), "rules")
+    rules, problems = _read_all(rule_folders(source), "rules", source.placeholders)
     changes: list[Change] = []
     overlays, missing = existing(source.overlay, "overlay")
     for path in overlays:
@@ -247,12 +266,14 @@ def load_ruleset(source: DetectionConfig | Sequence[Path], *, disabled: Collecti
     return ruleset
 
 
-def _read_all(paths: Sequence[Path], key: str) -> tuple[list[AnyRule], list[FileError]]:
-    rules: list[AnyRule] = []
+def _read_all(
+    paths: Sequence[Path], key: str, placeholders: Placeholders
+) -> tuple[list[AnyRule | Filter], list[FileError]]:
+    rules: list[AnyRule | Filter] = []
     problems: list[FileError] = []
     files, missing = existing(paths, key)
     for file in files:
-        found, wrong = read_rules(file)
+        found, wrong = read_rules(file, placeholders=placeholders)
         rules += found
         problems += wrong
     return rules, problems + missing

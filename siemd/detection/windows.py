@@ -1,39 +1,52 @@
-"""What a correlation remembers of one group: sliding windows over sums, distinct values, or matches of several rules.
+"""What a correlation remembers of one group of events: sliding windows over sums, averages, ranks or distinct values.
 
 All times are event times in microseconds. A window holds both of its ends. Each state answers for the newest event in
-constant or logarithmic time; for one that came late it searches every window that holds the late event.
+constant or logarithmic time; for one that came late it searches every window that holds the late event. Matches of
+several rules are in `sequence`.
 """
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 Holds = Callable[[float], bool]
 Found = tuple[float, int]  # the value that fulfils the condition, and the start of its window
 
+MAX_TIMES_OF_VALUE = 36
+
 
 class SumWindow:
-    """Sums (or counts) of events: sorted times and the running total up to each."""
+    """Sums, counts or averages of events: sorted times and the running totals up to each.
 
-    def __init__(self) -> None:
+    mean: whether `find` compares the average. Beside the amounts it adds up how many events each one stands for.
+    """
+
+    def __init__(self, *, mean: bool = False) -> None:
         self.times: list[int] = []
         self.totals: list[float] = []
+        self.weights: list[int] = []
+        self._mean = mean
 
     def __len__(self) -> int:
         return len(self.times)
 
-    def add(self, time_us: int, amount: float) -> None:
+    def add(self, time_us: int, amount: float, weight: int = 1) -> None:
         """Put an event where its time belongs."""
         if not self.times or time_us >= self.times[-1]:
             self.times.append(time_us)
             self.totals.append((self.totals[-1] if self.totals else 0) + amount)
+            self.weights.append((self.weights[-1] if self.weights else 0) + weight)
             return
         index = bisect_right(self.times, time_us)
         self.times.insert(index, time_us)
-        self.totals.insert(index, (self.totals[index - 1] if index else 0) + amount)
-        for later in range(index + 1, len(self.totals)):
+        self.totals.insert(index, self.totals[index - 1] if index else 0)
+        self.weights.insert(index, self.weights[index - 1] if index else 0)
+        for later in range(index, len(self.totals)):
             self.totals[later] += amount
+            self.weights[later] += weight
 
     def trim(self, oldest_us: int, limit: int) -> int:
         """Forget what is older than oldest_us, and the oldest beyond the limit; returns how many the limit cost."""
@@ -47,158 +60,242 @@ class SumWindow:
         return 0
 
     def _drop(self, count: int) -> None:
-        base = self.totals[count - 1]
+        base, base_weight = self.totals[count - 1], self.weights[count - 1]
         del self.times[:count]
         self.totals = [total - base for total in self.totals[count:]]
+        self.weights = [weight - base_weight for weight in self.weights[count:]]
 
     def count(self, start_us: int, end_us: int) -> int:
-        """How many events lie in a window."""
-        return bisect_right(self.times, end_us) - bisect_left(self.times, start_us)
+        """How many events those of a window stand for."""
+        start, end = bisect_left(self.times, start_us), bisect_right(self.times, end_us)
+        if end <= start:
+            return 0
+        return self.weights[end - 1] - (self.weights[start - 1] if start else 0)
 
     def find(self, time_us: int, span_us: int, holds: Holds) -> Found | None:
-        """The largest sum that fulfils the condition in a window with the event at time_us."""
+        """The largest sum (or average) that fulfils the condition in a window with the event at time_us."""
         found: Found | None = None
         last = bisect_right(self.times, time_us) - 1
         end = bisect_right(self.times, time_us + span_us)
         for index in range(last, end):
+            if index + 1 < end and self.times[index + 1] == self.times[index]:
+                continue  # a window holds all events of a moment
             start = bisect_left(self.times, self.times[index] - span_us)
             value = self.totals[index] - (self.totals[start - 1] if start else 0)
+            if self._mean:
+                value /= index + 1 - start
             if holds(value) and (found is None or value > found[0]):
                 found = value, self.times[start]
         return found
 
 
-class ValueWindow:
-    """Distinct values: each with the time it was last seen, oldest first.
+class RankWindow:
+    """A percentile of the events' values: (time, value) sorted by time, and the newest window's values sorted.
 
-    `live` are those of the newest window; `past` those that left it but may still meet a late event.
+    Between two ranks it interpolates linearly, so the 50th percentile is the median.
     """
 
-    def __init__(self) -> None:
-        self.live: dict[Hashable, int] = {}
-        self.past: dict[Hashable, int] = {}
-        self._newest_us = 0
+    def __init__(self, percentile: float) -> None:
+        self._share = percentile / 100
+        self._entries: list[tuple[int, float]] = []
+        self._ordered: list[float] = []  # values of the newest window: _entries[_start:]
+        self._start = 0
 
     def __len__(self) -> int:
-        return len(self.live) + len(self.past)
+        return len(self._entries)
 
-    def add(self, time_us: int, values: Iterable[Hashable]) -> None:
-        """Note values at a time; a value that is known at a later time stays there."""
-        late = time_us < self._newest_us
+    def add(self, time_us: int, values: Iterable[float]) -> None:
+        """Note an event's values; which of them are in the newest window is settled by `trim`."""
         for value in values:
-            if late:
-                before = self.live.get(value, self.past.get(value, -1))
-                if before >= time_us:
-                    continue
-            self.live.pop(value, None)
-            self.past.pop(value, None)
-            self.live[value] = time_us
-        if late:
-            self.live = dict(sorted(self.live.items(), key=lambda item: item[1]))
-        else:
-            self._newest_us = time_us
+            index = bisect_right(self._entries, (time_us, value))
+            self._entries.insert(index, (time_us, value))
+            if index < self._start:
+                self._start += 1
+            else:
+                insort(self._ordered, value)
 
     def trim(self, start_us: int, oldest_us: int, limit: int) -> int:
-        """Move what left the newest window aside, forget what is too old; returns how many the limit cost."""
-        _move_older(self.live, start_us, self.past)
-        _move_older(self.past, oldest_us, None)
+        """Take out what left the newest window, forget what is too old; returns how many the limit cost."""
+        evicted = max(0, len(self._entries) - limit)
+        start = max(bisect_left(self._entries, (start_us,)), evicted)
+        for _, value in self._entries[self._start : start]:
+            del self._ordered[bisect_left(self._ordered, value)]
+        self._start = max(self._start, start)
+        expired = max(bisect_left(self._entries, (oldest_us,)), evicted)
+        if evicted or (expired > 32 and expired > len(self._entries) // 2):
+            del self._entries[:expired]
+            self._start -= expired
+        return evicted
+
+    def find(self, time_us: int, span_us: int, holds: Holds) -> Found | None:
+        """The largest percentile that fulfils the condition in a window with the event at time_us."""
+        if not self._entries:
+            return None
+        if time_us >= self._entries[-1][0]:
+            if not self._ordered:
+                return None
+            value = percentile_of(self._ordered, self._share)
+            return (value, self._entries[self._start][0]) if holds(value) else None
+        found: Found | None = None
+        near = self._entries[
+            bisect_left(self._entries, (time_us - span_us,)) : bisect_left(self._entries, (time_us + span_us + 1,))
+        ]
+        ends = sorted({moment for moment, _ in near if moment >= time_us})
+        ordered: list[float] = []
+        first = last = 0
+        for end_us in ends:
+            while last < len(near) and near[last][0] <= end_us:
+                insort(ordered, near[last][1])
+                last += 1
+            while near[first][0] < end_us - span_us:
+                del ordered[bisect_left(ordered, near[first][1])]
+                first += 1
+            value = percentile_of(ordered, self._share)
+            if holds(value) and (found is None or value > found[0]):
+                found = value, near[first][0]
+        return found
+
+
+def percentile_of(ordered: list[float], share: float) -> float:
+    """The value below which that share of a sorted list lies, interpolated linearly (method 7 of Hyndman and Fan)."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    if below + 1 >= len(ordered):
+        return ordered[-1]
+    return ordered[below] + (ordered[below + 1] - ordered[below]) * (place - below)
+
+
+class ValueWindow:
+    """Distinct values: when each was seen, and which of them are in the newest window.
+
+    A value that is seen again and again keeps some of its times, its newest among them, so that a late event finds it
+    in its window too: what is left out lies between two times that are less apart than a window is long. Each value
+    stands in one heap: by its newest time while live, else as one of the past.
+    span_us: the length of a window. keep_us: how far back from the newest event windows may lie.
+    """
+
+    def __init__(self, span_us: int, keep_us: int) -> None:
+        self._grain_us = min(span_us, keep_us // 16)
+        self._times: dict[str, list[int]] = {}
+        self._live: list[tuple[int, str]] = []  # times may be out of date: the value was seen again since
+        self._past: list[tuple[int, str]] = []
+        self._alive: set[str] = set()
+        self._newest_us = 0
+        self._kept = 0
+
+    def __len__(self) -> int:
+        return self._kept
+
+    @property
+    def distinct(self) -> int:
+        """How many values are remembered."""
+        return len(self._times)
+
+    def add(self, time_us: int, values: Iterable[str]) -> None:
+        """Note values at a time."""
+        self._newest_us = max(self._newest_us, time_us)
+        for value in values:
+            times = self._times.get(value)
+            if times is None:
+                self._times[value] = [time_us]
+                self._kept += 1
+            else:
+                self._note_again(times, time_us)
+            if value not in self._alive:
+                self._alive.add(value)  # also when it is older than the newest window: trim takes it out
+                heapq.heappush(self._live, (self._times[value][-1], value))
+
+    def _note_again(self, times: list[int], time_us: int) -> None:
+        index = bisect_left(times, time_us)
+        if index < len(times) and times[index] == time_us:
+            return
+        before = times[index - 1] if index else None
+        if index == len(times) and len(times) > 1 and time_us - times[-2] < self._grain_us:
+            times[-1] = time_us
+            return
+        inside = before is not None and index < len(times) and times[index] - before < self._grain_us
+        if not inside:
+            times.insert(index, time_us)
+            self._kept += 1
+            if len(times) > MAX_TIMES_OF_VALUE:
+                del times[0]
+                self._kept -= 1
+
+    def trim(self, start_us: int, oldest_us: int, limit: int) -> int:
+        """Move what left the newest window aside, forget what is too old; returns how many values the limit cost."""
+        while self._live and self._live[0][0] < start_us:
+            newest_us, value = heapq.heappop(self._live)
+            if self._times[value][-1] > newest_us:
+                heapq.heappush(self._live, (self._times[value][-1], value))
+            else:
+                self._alive.discard(value)
+                heapq.heappush(self._past, (newest_us, value))
+        while self._past and self._past[0][0] < oldest_us:
+            self._leave_past()
         evicted = 0
-        while len(self) > limit:
-            oldest = self.past or self.live
-            del oldest[next(iter(oldest))]
+        while len(self._times) > limit:
+            if not (self._past and self._leave_past()):
+                if self._past:
+                    continue
+                self._refresh()
+                _, value = heapq.heappop(self._live)
+                self._alive.discard(value)
+                self._forget(value)
             evicted += 1
         return evicted
+
+    def _leave_past(self) -> bool:
+        """Forget the oldest value of the past, unless it came back to life."""
+        newest_us, value = heapq.heappop(self._past)
+        if value in self._alive or value not in self._times or self._times[value][-1] != newest_us:
+            return False
+        self._forget(value)
+        return True
+
+    def _forget(self, value: str) -> None:
+        self._kept -= len(self._times.pop(value))
+
+    def _refresh(self) -> None:
+        """Bring the oldest live value to the top of its heap."""
+        while self._times[self._live[0][1]][-1] > self._live[0][0]:
+            _, value = self._live[0]
+            heapq.heapreplace(self._live, (self._times[value][-1], value))
 
     def find(self, time_us: int, span_us: int, holds: Holds) -> Found | None:
         """The largest number of distinct values that fulfils the condition in a window with the event at time_us."""
         if time_us >= self._newest_us:
-            count = len(self.live)
-            return (count, next(iter(self.live.values()))) if count and holds(count) else None
-        near = sorted(
-            moment
-            for values in (self.past, self.live)
-            for moment in values.values()
+            count = len(self._alive)
+            if not count or not holds(count):
+                return None
+            self._refresh()
+            return count, self._live[0][0]
+        seen = [
+            (moment, value)
+            for value, times in self._times.items()
+            for moment in times
             if time_us - span_us <= moment <= time_us + span_us
-        )
-        found: Found | None = None
-        for index in range(max(0, bisect_right(near, time_us) - 1), len(near)):
-            start = bisect_left(near, near[index] - span_us)
-            count = index + 1 - start
+        ]
+        seen.append((time_us, ""))  # a window may end here, though the time of the value was left out
+        return _most_values(sorted(seen), time_us, span_us, holds)
+
+
+def _most_values(seen: list[tuple[int, str]], time_us: int, span_us: int, holds: Holds) -> Found | None:
+    """Slide a window over sorted (time, value) pairs; only windows that hold time_us count. The value "" is none."""
+    found: Found | None = None
+    inside: Counter[str] = Counter()
+    first = 0
+    for index, (end_us, value) in enumerate(seen):
+        if value:
+            inside[value] += 1
+        while seen[first][0] < end_us - span_us:
+            gone = seen[first][1]
+            inside[gone] -= 1
+            if inside[gone] <= 0:
+                del inside[gone]
+            first += 1
+        last_of_moment = index + 1 == len(seen) or seen[index + 1][0] > end_us
+        if end_us >= time_us and last_of_moment:
+            count = len(inside)
             if holds(count) and (found is None or count > found[0]):
-                found = count, near[start]
-        return found
-
-
-def _move_older(values: dict[Hashable, int], before_us: int, into: dict[Hashable, int] | None) -> None:
-    """Take what is older out of a dict that is ordered by time."""
-    while values:
-        value = next(iter(values))
-        if values[value] >= before_us:
-            return
-        moment = values.pop(value)
-        if into is not None:
-            into[value] = moment
-
-
-class SequenceWindow:
-    """Times of the matches of several rules, one sorted list a rule."""
-
-    def __init__(self, rules: int) -> None:
-        self.times: list[list[int]] = [[] for _ in range(rules)]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.times))
-
-    def add(self, time_us: int, position: int) -> None:
-        """Note a match of the rule at that position."""
-        insort(self.times[position], time_us)
-
-    def trim(self, oldest_us: int, limit: int) -> int:
-        """Forget what is older than oldest_us, and the oldest of each rule beyond the limit; returns what that cost."""
-        evicted = 0
-        for times in self.times:
-            del times[: bisect_left(times, oldest_us)]
-            excess = max(0, len(times) - limit)
-            evicted += excess
-            del times[:excess]
-        return evicted
-
-    def find_all(self, time_us: int, span_us: int, holds: Holds) -> Found | None:
-        """The largest number of rules that matched in one window with the event at time_us, if it fulfils `holds`."""
-        if not any(times and times[-1] > time_us for times in self.times):
-            return self._matched_from(time_us - span_us, span_us, holds)  # no window holds more than the newest
-        starts = {time_us, time_us - span_us}
-        for times in self.times:
-            starts.update(times[bisect_left(times, time_us - span_us) : bisect_right(times, time_us)])
-        found: Found | None = None
-        for start_us in sorted(starts):
-            here = self._matched_from(start_us, span_us, holds)
-            if here and (found is None or here[0] > found[0]):
-                found = here
-        return found
-
-    def _matched_from(self, start_us: int, span_us: int, holds: Holds) -> Found | None:
-        """How many rules matched in the window that begins at start_us, if that fulfils `holds`."""
-        firsts = [_first_at(times, start_us) for times in self.times]
-        inside = [moment for moment in firsts if moment is not None and moment <= start_us + span_us]
-        return (len(inside), min(inside)) if inside and holds(len(inside)) else None
-
-    def find_ordered(self, position: int, time_us: int, span_us: int) -> Found | None:
-        """The shortest chain of all rules in their order that passes through the match at (position, time_us)."""
-        start_us = end_us = time_us
-        for times in reversed(self.times[:position]):
-            index = bisect_right(times, start_us) - 1
-            if index < 0:
-                return None
-            start_us = times[index]
-        for times in self.times[position + 1 :]:
-            later = _first_at(times, end_us)
-            if later is None:
-                return None
-            end_us = later
-        return (len(self.times), start_us) if end_us - start_us <= span_us else None
-
-
-def _first_at(times: Sequence[int], start_us: int) -> int | None:
-    index = bisect_left(times, start_us)
-    return times[index] if index < len(times) else None
+                found = count, seen[first][0]
+    return found

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import statistics
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siemd.detection.windows import SequenceWindow, SumWindow, ValueWindow
+from siemd.detection.sequence import SequenceWindow
+from siemd.detection.windows import RankWindow, SumWindow, ValueWindow
 from siemd.events import Alert
 
 BASE = """
@@ -376,29 +378,78 @@ def test_sums_equal_those_of_a_naive_search(events: list[tuple[int, int]]) -> No
 
 
 @given(EVENTS)
-def test_distinct_values_in_order_equal_those_of_a_naive_search(events: list[tuple[int, int]]) -> None:
-    window = ValueWindow()
-    events.sort(key=lambda event: event[0])
+def test_averages_equal_those_of_a_naive_search(events: list[tuple[int, int]]) -> None:
+    window = SumWindow(mean=True)
+    for index, (moment, amount) in enumerate(events):
+        window.add(moment, amount)
+        expected = max(sum(v for _, v in one) / len(one) for one in windows_ending(events[: index + 1], moment))
+        found = window.find(moment, SPAN, lambda value: True)
+        assert found is not None
+        assert found[0] == pytest.approx(expected)
+
+
+@given(EVENTS, st.sampled_from([0.0, 25.0, 50.0, 90.0, 100.0]))
+def test_percentiles_equal_those_of_a_naive_search(events: list[tuple[int, int]], percentile: float) -> None:
+    window = RankWindow(percentile)
+    newest = 0
+    for index, (moment, amount) in enumerate(events):
+        newest = max(newest, moment)
+        window.add(moment, [amount])
+        window.trim(newest - SPAN, -1000, 1000)
+        expected = max(naive_percentile(one, percentile) for one in windows_ending(events[: index + 1], moment))
+        found = window.find(moment, SPAN, lambda value: True)
+        assert found is not None
+        assert found[0] == pytest.approx(expected)
+
+
+def windows_ending(events: list[tuple[int, int]], moment: int) -> list[list[tuple[int, int]]]:
+    """Every window with the moment that ends at an event."""
+    ends = {time for time, _ in events if moment <= time <= moment + SPAN}
+    return [[(time, value) for time, value in events if end - SPAN <= time <= end] for end in ends]
+
+
+def naive_percentile(events: list[tuple[int, int]], percentile: float) -> float:
+    ordered = sorted(value for _, value in events)
+    if len(ordered) == 1:
+        return ordered[0]
+    cuts = statistics.quantiles(ordered, n=100, method="inclusive")
+    return ordered[0] if percentile == 0 else ordered[-1] if percentile == 100 else cuts[int(percentile) - 1]
+
+
+@given(EVENTS)
+def test_distinct_values_equal_those_of_a_naive_search(events: list[tuple[int, int]]) -> None:
+    """Late events too: a value that was seen again since still counts in the window where it was seen before."""
+    window = ValueWindow(SPAN, SPAN + 1000)
+    newest = 0
     for index, (moment, value) in enumerate(events):
-        window.add(moment, [value])
-        window.trim(moment - SPAN, moment - 2 * SPAN, 1000)
-        expected = len({one for time, one in events[: index + 1] if moment - SPAN <= time <= moment})
+        newest = max(newest, moment)
+        window.add(moment, [str(value)])
+        window.trim(newest - SPAN, newest - SPAN - 1000, 1000)
+        expected = max(len({v for _, v in one}) for one in windows_ending(events[: index + 1], moment))
         found = window.find(moment, SPAN, lambda count: True)
         assert found is not None
         assert found[0] == expected
 
 
-@given(EVENTS)
-def test_late_values_are_never_counted_beyond_a_naive_search(events: list[tuple[int, int]]) -> None:
-    window = ValueWindow()
-    newest = 0
-    for index, (moment, value) in enumerate(events):
+@given(EVENTS, st.integers(1, 5))
+def test_a_value_window_keeps_its_books(events: list[tuple[int, int]], limit: int) -> None:
+    window = ValueWindow(SPAN, SPAN + 30)
+    newest = evicted = 0
+    for moment, value in events:
         newest = max(newest, moment)
-        window.add(moment, [value])
-        window.trim(newest - SPAN, newest - 100, 1000)
-        bound = max(len({one for _, one in inside}) for inside in windows_of(events[: index + 1], moment))
-        found = window.find(moment, SPAN, lambda count: True)
-        assert found is None or found[0] <= bound
+        window.add(moment, [str(value)])
+        evicted += window.trim(newest - SPAN, newest - SPAN - 30, limit)
+        assert window.distinct <= limit
+        assert len(window) >= window.distinct
+    assert evicted <= len(events)
+
+
+def test_times_of_a_value_are_bounded() -> None:
+    window = ValueWindow(SPAN, 2 * SPAN)
+    for moment in range(10_000):
+        window.add(moment, ["x"])
+        window.trim(moment - SPAN, moment - 2 * SPAN, 10)
+    assert len(window) < 40
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 2)), max_size=15))
@@ -416,7 +467,7 @@ def test_sequences_equal_a_naive_search(events: list[tuple[int, int]]) -> None:
             if moment == (a, b, c)[position] and max(a, b, c) - min(a, b, c) <= SPAN
         ]
         ordered = any(a <= b <= c for a, b, c in chains)
-        assert (window.find_ordered(position, moment, SPAN) is not None) is ordered
+        assert (window.find_ordered(position, moment, SPAN, lambda count: count == 3) is not None) is ordered
         assert (window.find_all(moment, SPAN, lambda count: count == 3) is not None) is bool(chains)
 
 
