@@ -138,16 +138,38 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_rules(commands: Any, common: argparse.ArgumentParser) -> None:
-    rules = commands.add_parser(
-        "rules", help="list, show or test the rules", description="List, show or test the rules."
-    )
+    text = "import, list, explain and test the rules, and see what they cover"
+    rules = commands.add_parser("rules", help=text, description=f"{text[0].upper()}{text[1:]}.")
     actions = rules.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
-    listing = actions.add_parser("list", help="every rule, a line each", parents=[common])
+
+    def add(name: str, text: str) -> Any:
+        added = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[common])
+        added.set_defaults(command=_rules)
+        return added
+
+    bring = add("import", "take the rules out of a folder or a SigmaHQ release package")
+    bring.add_argument("source", type=Path, metavar="PATH|ZIP", help="a folder, or a .zip from SigmaHQ's releases")
+    bring.add_argument("--name", metavar="NAME", help="what to call them; an import of that name is replaced")
+    bring.add_argument("--to", type=Path, metavar="DIR", help="put them into DIR, not below detection.imported.folder")
+    listing = add("list", "every rule that is in use, a line each")
+    listing.add_argument("--all", action="store_true", help="those that are switched off too, and why")
+    listing.add_argument("--refused", action="store_true", help="what is wrong with those that cannot be used")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
-    show = actions.add_parser("show", help="one rule as it is written", parents=[common])
-    show.add_argument("rule", help="short name or id")
-    test = actions.add_parser("test", help="run one rule over recorded events; prints what it finds", parents=[common])
-    test.add_argument("rule", help="short name or id, or a rule file")
-    test.add_argument("events", nargs="+", type=Path, metavar="EVENTS", help="JSON lines, EVTX, pcap or pcapng")
-    for action in (listing, show, test):
-        action.set_defaults(command=_rules)
+    show = add("show", "one rule as it is written")
+    show.add_argument("rule", metavar="RULE", help="short name or id")
+    explain = add("explain", "one rule in plain sentences: what it looks for, what tunes it, whether it can fire here")
+    explain.add_argument("rule", metavar="RULE", help="short name or id")
+    test = add("test", "run one rule over recorded events; prints what it finds")
+    test.add_argument("rule", metavar="RULE", help="short name or id, or a rule file")
+    test.add_argument(
+        "events",
+        nargs="+",
+        type=Path,
+        metavar="EVENTS",
+        help="JSON lines, EVTX, pcap or pcapng; a folder with match.jsonl and nomatch.jsonl is checked (exit code 1)",
+    )
+    cover = add("coverage", "which rules cannot fire on this host and why, and the ATT&CK techniques that are covered")
+    cover.add_argument("--json", action="store_true", help="as one JSON object")
+    cover.add_argument(
+        "--platform", choices=["linux", "windows"], default="", help="judge for a host of that platform, not this one"
+    )

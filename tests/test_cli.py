@@ -82,7 +82,7 @@ def test_rules_list_show_and_the_nearest_name() -> None:
     wrong = siemd("rules", "show", "ssh_brutforce")
     assert (wrong.returncode, wrong.stderr) == (
         2,
-        "siemd: there is no rule 'ssh_brutforce'; did you mean ssh_bruteforce?\n",
+        "siemd: there is no rule 'ssh_brutforce'; did you mean 'ssh_bruteforce'?\n",
     )
 
 
