@@ -26,6 +26,7 @@ from siemd.events import Alert, alert_json
 from siemd.health import Health
 from siemd.notify.alert_file import AlertFile
 from siemd.outlet import Outlet
+from siemd.restart import Restart
 from siemd.service.systemd import Notifier
 from siemd.sources import SOURCES, Source
 from siemd.status import StatusReporter
@@ -73,7 +74,7 @@ class App:
             health=health.component("alerts"),
         )
         detection = DetectionStage(
-            Detector(ruleset, config.detection, host),
+            await asyncio.to_thread(Detector, ruleset, config.detection, host),
             events,
             self._outlet(DETECTION, storing, "alerting"),
             lambda alerts: self._announce(alerts, alert_file),
@@ -89,10 +90,13 @@ class App:
             watcher.request()
 
         self._reload = reload
+        restart = Restart(writer, detection, config.detection, health.component("history"))
+        await restart.rebuild(ruleset)
         async with asyncio.TaskGroup() as group:
             beside = [
                 group.create_task(supervise(reporter.run, health.component("status")), name="status"),
                 group.create_task(supervise(watcher.run, rules_health), name="rules"),
+                group.create_task(supervise(restart.run, health.component("history")), name="history"),
             ]
             flow = [
                 group.create_task(_stage(*sources, closes=events), name="sources"),

@@ -25,7 +25,7 @@ LAYERS = [
     {"sources", "detection", "notify", "service"},
     {"storage"},
     {"config", "config_docs"},
-    {"status"},
+    {"status", "restart"},
     {"app", "replay"},
     {"commands", "cli", "__main__"},
 ]

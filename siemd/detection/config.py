@@ -73,3 +73,24 @@ class DetectionConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     max_entries: Annotated[
         int, Meta(ge=1, description="Events or values a correlation remembers at most, over all of its groups.")
     ] = 200_000
+    workers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            description="Processes that match rules, the daemon's own included; more than the cores that are there is "
+            "no use. Windows and incidents are kept in one place whatever it is, so alerts are the same.",
+        ),
+    ] = 1
+    rebuild_events: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            description="After a restart: events that are read back at most to fill correlation windows and go on "
+            "counting open incidents, the newest first.",
+        ),
+    ] = 50_000
+    rebuild_time_s: Annotated[
+        Seconds, Meta(description="After a restart: how long reading them back may take before the sources start.")
+    ] = msgspec.field(name="rebuild_time", default=Seconds(10))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -41,6 +41,26 @@ class DetectionStage:
         self._health = health
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="detection")
         self._reload: Ruleset | None = None
+        self._resumed: list[Alert] = []
+        self._untold: list[Alert] = []
+
+    @property
+    def epoch(self) -> int:
+        """Names this run in the alerts that it stores."""
+        return self._outlet.epoch
+
+    async def rebuild(self, incidents: Sequence[Alert], past: Iterable[Sequence[Event]]) -> None:
+        """Before `run`: go on where a former run ended, without saying or storing again what it said (see Detector)."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._untold = await loop.run_in_executor(self._executor, self._detector.rebuild, incidents, past, now_us())
+        except Exception as error:  # as in _detect: a bug must not keep siemd from starting
+            self._health.error("degraded", f"the past was not taken up: {type(error).__name__}: {error}")
+            structlog.get_logger("siemd.detection").exception("detection.bug")
+
+    def take_up(self, incidents: Sequence[Alert]) -> None:
+        """Go on with open incidents of a former run from the next batch on."""
+        self._resumed += incidents
 
     def reload(self, ruleset: Ruleset) -> None:
         """Use other rules from the next batch on; windows of rules that stay are kept."""
@@ -52,10 +72,7 @@ class DetectionStage:
         self._outlet.health.set("ok", "no alert yet")
         try:
             while (batches := await self._next_batches()) is not None:
-                if self._reload is not None:
-                    ruleset, self._reload = self._reload, None
-                    self._detector.reload(ruleset)
-                    self._health.set("ok", f"{len(ruleset.rules)} rules")
+                await self._use_rules()
                 alerts = await self._detect(batches)
                 if alerts:
                     self._announce(alerts)
@@ -66,6 +83,13 @@ class DetectionStage:
                     await self._outlet.channel.put(batch)
         finally:
             self._executor.shutdown(wait=False)
+
+    async def _use_rules(self) -> None:
+        """Change to the rules that wait, if there are any; compiling them takes a while."""
+        ruleset, self._reload = self._reload, None
+        if ruleset is not None:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._detector.reload, ruleset)
+            self._health.set("ok", f"{len(ruleset.rules)} rules")
 
     async def _next_batches(self) -> list[Batch] | None:
         """All that is ready, up to a bound; an empty list now and then when nothing comes; None at the end."""
@@ -97,5 +121,9 @@ class DetectionStage:
         return alerts
 
     def _step(self, events: list[Event]) -> list[Alert]:
+        alerts, self._untold = self._untold, []
+        if self._resumed:
+            resumed, self._resumed = self._resumed, []
+            alerts += self._detector.take_up(resumed, now_us())
         # The time is told before every batch, so that no event from the future moves the detector's clock.
-        return self._detector.advance(now_us()) + self._detector.process(events)
+        return alerts + self._detector.advance(now_us()) + self._detector.process(events)

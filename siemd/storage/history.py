@@ -31,12 +31,16 @@ Wanted = Callable[[Sequence[Alert]], list[Need]]
 
 
 class Limits(msgspec.Struct):
-    """How much may be read: events and incidents at most, seconds at most, up to which event time."""
+    """How much may be read: events and incidents at most, seconds at most, up to which event time.
+
+    epoch: of detection in the run that reads, whose own incidents are not the past.
+    """
 
     events: int
     incidents: int
     time_s: float
     until_us: int
+    epoch: int = 0
 
 
 class _Head(msgspec.Struct):
@@ -91,7 +95,8 @@ class History:
 
     def __init__(self, incidents: list[Alert], problem: str) -> None:
         self.incidents = incidents
-        self.problem = problem  # why the database could not be asked
+        self.problem = problem  # why the database could not be asked, or not to the end
+        self.unanswered = bool(problem)  # then it may hold open incidents that nobody knows of
         self.cut = ""
         self.cut_us = 0
         self.tables: list[_Table] = []
@@ -129,9 +134,9 @@ class HistoryReader:
         deadline_s = time.monotonic() + self._limits.time_s
         stored: list[Alert] = []
         problem = ""
-        if self._spool is not None:
-            await self._spool.walk_back(lambda payload: self._take_alerts(payload, deadline_s))
         try:
+            if self._spool is not None:
+                await self._spool.walk_back(lambda payload: self._take_alerts(payload, deadline_s))
             async with asyncio.timeout(self._limits.time_s):
                 if self._spool is not None:
                     await self._store.open()  # a new database has no tables yet
@@ -142,17 +147,20 @@ class HistoryReader:
         known = {alert.incident_id: alert for alert in stored} | self._spooled_alerts
         history = History([alert for alert in known.values() if alert.status == "open"], problem)
         history.tables = _tables(wanted(history.incidents)) if self._limits.events else []
-        if self._spool is not None and history.tables:
-            await self._spool.walk_back(lambda payload: self._take_events(payload, history, deadline_s))
-        if not problem:
-            await self._read_tables(history, deadline_s)
+        try:
+            if self._spool is not None and history.tables:
+                await self._spool.walk_back(lambda payload: self._take_events(payload, history, deadline_s))
+            if not problem:
+                await self._read_tables(history, deadline_s)
+        except UserError as error:
+            history.problem = problem or str(error)
         return history
 
     async def open_incidents(self) -> list[Alert]:
-        """Incidents of this host that the store calls open and of which the spool knows nothing newer, oldest first."""
+        """What former runs left open in the store, and of which the spool knows nothing newer; oldest first."""
         rows = await self._store.query(
-            "SELECT * FROM alerts WHERE status = 'open' AND host = ? ORDER BY last_seen DESC LIMIT ?",
-            (self._host, self._limits.incidents),
+            "SELECT * FROM alerts WHERE status = 'open' AND host = ? AND epoch <> ? ORDER BY last_seen DESC LIMIT ?",
+            (self._host, self._limits.epoch, self._limits.incidents),
         )
         found = [alert_of(row) for row in reversed(rows)]
         return [alert for alert in found if alert.incident_id not in self._spooled_alerts]
@@ -207,8 +215,6 @@ class HistoryReader:
         except TimeoutError:
             reached_us = max((table.reached_us for table in history.tables if not table.exhausted), default=0)
             self._must_stop(history, 0.0, reached_us)
-        except UserError as error:
-            history.problem = str(error)
 
     async def _find_newest(self, table: _Table) -> None:
         rows = await self._store.query(

@@ -16,6 +16,7 @@ from siemd.channel import Channel
 from siemd.events import Batch, LogEvent, new_epoch, now_us
 from siemd.health import Health
 from siemd.storage.backoff import Backoff
+from siemd.storage.history import HistoryReader, Limits
 from siemd.storage.retention import Retention
 from siemd.storage.shipper import Shipper, count_written
 from siemd.storage.spool import Spool
@@ -77,6 +78,10 @@ class Writer:
         if not found and self._shipper is not None:
             found = await self._shipper.stored_checkpoints(self._host)  # the spool is new, or was damaged
         return found
+
+    def history(self, limits: Limits) -> HistoryReader:
+        """Reads what this host's former runs stored; to be used before `run`, while nothing else moves."""
+        return HistoryReader(self.store, self._spool, self._host, limits)
 
     async def run(self) -> None:
         """Accept until the channel ends, ship what the grace allows, close. Cancelled, it loses `unaccepted_events`."""
