@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 
@@ -13,14 +14,20 @@ from siemd.app import App
 from siemd.config import Config, require_data_dir
 from siemd.errors import UserError
 from siemd.lock import DataDirLock
+from siemd.storage.store import StoreError
 
 FAILED = 1  # a service manager starts siemd again; a person's mistake (2) it leaves alone
+OTHERS_MAY_NOT = 0o027  # neither write what siemd writes, nor, but for its group, read it
 
 
 def run(config: Config) -> int:
-    """Run until stopped; 0 when every accepted event is stored, 1 when a forced stop or a bug ended it."""
+    """Run until stopped; 0 when every accepted event is stored.
+
+    1 when a forced stop, a bug or a store that can't be used ended it. Raises UserError for what a person must mend.
+    """
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the app listens: its default would end siemd
+    os.umask(os.umask(OTHERS_MAY_NOT) | OTHERS_MAY_NOT)
     data_dir = require_data_dir(config)
     lock = DataDirLock(data_dir)
     lock.acquire()
@@ -31,7 +38,10 @@ def run(config: Config) -> int:
         cause = _first(error)
         if isinstance(cause, UserError):
             structlog.get_logger("siemd").error("siemd.refused", reason=cause.message, hint=cause.hint)
-            raise cause from None
+            if not isinstance(cause, StoreError):
+                raise cause from None
+            print(f"siemd: {cause}", file=sys.stderr)  # a full disk, a locked file: it may pass by itself
+            return FAILED
         structlog.get_logger("siemd").critical("siemd.bug", exc_info=error)
         print(f"siemd: a bug ended siemd ({cause!r}); please report it with {config.log_path()}", file=sys.stderr)
         return FAILED

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,32 @@ def test_a_store_that_is_read_only_from_the_start(small_disk: Callable[[str], No
     assert siemd.process.wait(30) == 2
     assert "cannot be written" in siemd.words()
     assert "data_dir" in siemd.words()
+
+
+def test_a_store_that_is_locked_at_the_start_is_tried_again(make_siemd: MakeSiemd) -> None:
+    """By the service manager, which leaves siemd alone after exit status 2."""
+    siemd = make_siemd(QUIET)
+    siemd.data_dir.mkdir()
+    with closing(sqlite3.connect(siemd.data_dir / "siemd.db", isolation_level=None)) as other:
+        other.execute("CREATE TABLE t (x)")
+        other.execute("BEGIN EXCLUSIVE")
+        siemd.start(ready=False)
+        assert siemd.process
+        assert siemd.process.wait(30) == 1
+    assert "is locked by another program" in siemd.words()
+    assert "Traceback" not in siemd.words()
+
+
+def test_others_may_not_read_what_siemd_writes(make_siemd: MakeSiemd) -> None:
+    """Not even in a folder that they may enter."""
+    siemd = make_siemd(FAST)
+    siemd.data_dir.mkdir(mode=0o755)
+    siemd.start()
+    siemd.wait_rows("SELECT * FROM usage_data", "samples are stored")
+    assert siemd.stop() == 0
+    names = {path.name for path in siemd.data_dir.iterdir()}
+    assert {"siemd.db", "siemd.log", "siemd.lock", "status.json"} <= names
+    assert [path.name for path in siemd.data_dir.iterdir() if path.stat().st_mode & 0o007] == []
 
 
 def test_two_daemons_do_not_share_a_data_directory(make_siemd: MakeSiemd) -> None:
