@@ -153,7 +153,7 @@ class Detector:
         if self.ruleset.alerts(rule):
             group = default_group(rule, view)
             hit = Hit(rule, group, _key(group), view, time_us, time_us, seen=weight_of(view.event))
-            alerts += self._incidents.note(hit, self._clock_us, 0)
+            alerts += self._incidents.note(hit, self._clock_us)
         self._spread(rule.key, Occurrence(view, time_us), alerts)
 
     def _spread(self, key: str, occurrence: Occurrence, alerts: list[Alert]) -> None:
@@ -190,7 +190,7 @@ class Detector:
                 firing.seen,
                 firing.events,
             )
-            alerts += self._incidents.note(hit, self._clock_us, self._timespan_s[correlation.name])
+            alerts += self._incidents.note(hit, self._clock_us)
         return Occurrence(view, time_us, firing.group)
 
 

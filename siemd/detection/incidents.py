@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from siemd.detection.config import DetectionConfig
-from siemd.detection.correlation import GroupKey
-from siemd.detection.reason import explain
-from siemd.detection.rule import LEVELS, AnyRule
+from siemd.detection.correlation import GroupKey, weight_of
+from siemd.detection.reason import explain, listed, named_fields, tame
+from siemd.detection.rule import LEVELS, AnyRule, Correlation
 from siemd.detection.suppressions import Suppressions
-from siemd.detection.view import View
+from siemd.detection.view import MISSING, View
 from siemd.events import Alert, Event, event_json
 
 MAX_EVIDENCE = 20
@@ -23,6 +23,9 @@ GROWTH = 10
 RESUME_US = 60_000_000  # sources need a moment to go on where they stopped
 
 Key = tuple[str, str, GroupKey]
+MAX_CLOSED = 1_000  # closed incidents that may be opened again
+MAX_DISTINCT, CROWDED_INCIDENTS, CROWDED_DISTINCT = 256, 1_000, 16
+
 KeyOf = Callable[[dict[str, Any]], GroupKey]
 
 
@@ -43,9 +46,20 @@ class Hit(msgspec.Struct):
 class _Incident:
     """An open incident and what its next update depends on."""
 
-    __slots__ = ("alert", "counted_us", "hit", "idle_us", "last_event", "said_value", "touched_us", "update_at")
+    __slots__ = (
+        "alert",
+        "counted_us",
+        "distinct",
+        "hit",
+        "idle_us",
+        "last_event",
+        "said_value",
+        "touched_us",
+        "update_at",
+        "values",
+    )
 
-    def __init__(self, alert: Alert, hit: Hit | None, idle_us: int) -> None:
+    def __init__(self, alert: Alert, hit: Hit | None, idle_us: int, distinct: int) -> None:
         self.alert = alert
         self.hit = hit  # the one with the highest value so far, of the highest level: it gives the reason
         self.said_value = hit.value if hit else 0.0
@@ -54,12 +68,33 @@ class _Incident:
         self.touched_us = 0
         self.last_event: Event | None = None
         self.update_at = next_power(alert.count)
+        self.values: dict[str, dict[str, None]] = {}  # of the fields that the reason names
+        self.distinct = distinct
+        if hit is not None:
+            for event in hit.events[:-1]:
+                self.collect(hit.rule, View(event))
+            self.collect(hit.rule, hit.view)
+
+    def collect(self, rule: AnyRule, view: View) -> None:
+        """Keep the different values of what the rule's reason names, up to a limit."""
+        for name in named_fields(rule):
+            kept = self.values.setdefault(name, {})
+            for value in view.values(name)[: self.distinct]:
+                if len(kept) < self.distinct and value is not None and value != "":
+                    kept[tame(value)] = None
+
+    def field(self, name: str) -> Any:
+        """What the reason says for a field: all its values, if there were several."""
+        kept = self.values.get(name, {})
+        if len(kept) < 2:
+            return self.hit.view.get(name) if self.hit else MISSING
+        return listed(list(kept), complete=len(kept) < self.distinct)
 
     def tell(self) -> Alert:
         """The state as it is now, which later growth does not change."""
         alert, hit = self.alert, self.hit
         if hit is not None:  # otherwise it was taken up after a restart and has not grown since
-            alert.reason = explain(hit.rule, hit.group, hit.value, alert.count, hit.view.get)
+            alert.reason = explain(hit.rule, hit.group, hit.value, alert.count, self.field)
         return msgspec.structs.replace(
             alert, evidence=list(alert.evidence), group=dict(alert.group), tags=list(alert.tags)
         )
@@ -74,6 +109,7 @@ class IncidentBook:
         self._config = config
         self._host = host
         self._open: OrderedDict[Key, _Incident] = OrderedDict()
+        self._closed: OrderedDict[Key, _Incident] = OrderedDict()
         self._rebuilding = False
 
     def __len__(self) -> int:
@@ -85,34 +121,42 @@ class IncidentBook:
             suppressions.keep_counts(self.suppressions)
             self.suppressions = suppressions
 
-    def note(self, hit: Hit, clock_us: int, timespan_s: float) -> list[Alert]:
+    def note(self, hit: Hit, clock_us: int) -> list[Alert]:
         """Open or grow the incident of a match; returns the states that are worth telling.
 
-        clock_us: the detector's clock. timespan_s: the longest window of the rules of that name, during which the
-        incident stays open whatever `incident_idle` says (or one window would raise two incidents).
+        clock_us: the detector's clock. The incident stays open for `incident_idle` or, if that is longer, the timespan
+        of the correlation that fired (the shortest, when several fire at one event): so a burst is closed soon, and a
+        slow scan is not told anew at every step. When it fires again for a window that reaches back into a closed
+        incident, that one is opened again.
         """
         host = hit.view.event.host or self._host
         if self.suppressions.hides(hit.rule, hit.group, host, hit.time_us, hit.view.get):
             return []
         key = (hit.rule.name, host, hit.key)
-        idle_us = int(max(float(self._config.incident_idle_s), timespan_s) * 1_000_000)
+        idle_us = self._idle_us(hit.rule.timespan_s if isinstance(hit.rule, Correlation) else 0)
         incident = self._open.get(key)
         if self._rebuilding:
             if incident is not None:
                 _count_again(incident, hit, host)
             return []
         told: list[Alert] = []
-        if incident is not None and hit.time_us - incident.alert.last_seen_us > idle_us:
+        if incident is not None and hit.time_us - incident.alert.last_seen_us > incident.idle_us:
             told.append(self._close(key))
             incident = None
+        if incident is None and (closed := self._closed.pop(key, None)) and hit.first_us <= closed.alert.last_seen_us:
+            told += self._make_room()
+            incident = self._open[key] = closed
+            incident.alert.status = "open"
+            incident.update_at = 0  # told whatever its size
         if incident is None:
-            if len(self._open) >= self._config.max_incidents:
-                self.evicted += 1
-                told.append(self._close(next(iter(self._open))))
-            incident = self._open[key] = _Incident(_opened(hit, host), hit, idle_us)
+            told += self._make_room()
+            distinct = MAX_DISTINCT if len(self._open) < CROWDED_INCIDENTS else CROWDED_DISTINCT
+            incident = self._open[key] = _Incident(_opened(hit, host), hit, idle_us, distinct)
             told.append(incident.tell())
         elif _grow(incident, hit):
             told.append(incident.tell())
+        again = hit.view.event is incident.last_event
+        incident.idle_us = min(incident.idle_us, idle_us) if again else idle_us
         incident.last_event = hit.view.event
         incident.touched_us = clock_us
         self._open.move_to_end(key)
@@ -152,8 +196,8 @@ class IncidentBook:
                 alert.revision += 1
                 closed.append(alert)
                 continue
-            idle_us = int(max(float(self._config.incident_idle_s), timespan_s) * 1_000_000)
-            incident = self._open[key] = _Incident(alert, None, idle_us)
+            idle_us = self._idle_us(timespan_s)
+            incident = self._open[key] = _Incident(alert, None, idle_us, MAX_DISTINCT)
             incident.counted_us = alert.last_seen_us
             incident.touched_us = max(alert.last_seen_us, clock_us - idle_us + min(idle_us, RESUME_US))
         self._open = OrderedDict(sorted(self._open.items(), key=lambda item: item[1].touched_us))
@@ -168,8 +212,24 @@ class IncidentBook:
         finally:
             self._rebuilding = False
 
+    def _idle_us(self, timespan_s: float) -> int:
+        return int(max(float(self._config.incident_idle_s), timespan_s) * 1_000_000)
+
+    def _make_room(self) -> list[Alert]:
+        if len(self._open) < self._config.max_incidents:
+            return []
+        self.evicted += 1
+        key = next(iter(self._open))
+        told = [self._close(key)]
+        self._closed.pop(key, None)
+        return told
+
     def _close(self, key: Key) -> Alert:
         incident = self._open.pop(key)
+        if incident.hit is not None and isinstance(incident.hit.rule, Correlation):
+            self._closed[key] = incident
+            if len(self._closed) > MAX_CLOSED:
+                self._closed.popitem(last=False)
         incident.alert.status = "closed"
         incident.alert.revision += 1
         return incident.tell()
@@ -231,7 +291,8 @@ def _grow(incident: _Incident, hit: Hit) -> bool:
     if (
         event is not incident.last_event and hit.time_us > incident.counted_us
     ):  # two rules of one name see the same event: it counts once
-        alert.count += 1
+        alert.count += weight_of(event)
+        incident.collect(rule, hit.view)
         if len(alert.evidence) < MAX_EVIDENCE:
             alert.evidence.append(event_json(event))
     alert.last_seen_us = max(alert.last_seen_us, hit.time_us)

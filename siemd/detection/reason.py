@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from siemd.detection.rule import AnyRule, Correlation
 from siemd.detection.view import MISSING, text_of
 from siemd.units import Seconds
 
-MAX_VALUE, MAX_REASON, MAX_LISTED = 200, 600, 5
+MAX_VALUE, MAX_REASON, MAX_LISTED, MAX_LISTED_VALUE = 200, 600, 5, 80
 _PLACEHOLDER = re.compile(r"\{([^{}]{1,100})\}")
+_NUMBERS = ("value", "count", "timespan")
+
+
+class Listed(str):
+    """Several values as one text that is tame already."""
+
+
+def named_fields(rule: AnyRule) -> list[str]:
+    """The fields that the rule's template names."""
+    names = dict.fromkeys(found[1].strip() for found in _PLACEHOLDER.finditer(rule.reason))
+    return [name for name in names if name not in _NUMBERS]
+
+
+def listed(values: Sequence[str], *, complete: bool) -> Listed:
+    """The first of several values, and how many more there are (at least, when not all were kept)."""
+    shown = ", ".join(
+        value if len(value) <= MAX_LISTED_VALUE else f"{value[:MAX_LISTED_VALUE]}…" for value in values[:MAX_LISTED]
+    )
+    more = len(values) - MAX_LISTED
+    return Listed(shown + (f" and {'' if complete else 'over '}{more} more" if more > 0 else ""))
 
 
 def tame(value: Any) -> str:
@@ -30,15 +50,17 @@ def tame(value: Any) -> str:
 
 
 def explain(rule: AnyRule, group: dict[str, Any], value: float, count: int, field: Callable[[str], Any]) -> str:
-    """The reason of an incident. field: looks up a field of the newest event, MISSING when it has none."""
+    """The reason of an incident. field: what a field of its events held, MISSING when none has it."""
     number = f"{value:.15g}"
     timespan = str(Seconds(rule.timespan_s)) if isinstance(rule, Correlation) else ""
 
     def fill(found: re.Match[str]) -> str:
         name = found[1].strip()
-        if name in ("value", "count", "timespan"):
+        if name in _NUMBERS:
             return {"value": number, "count": str(count), "timespan": timespan}[name]
         content = group[name] if name in group else field(name)
+        if isinstance(content, Listed):
+            return content
         return "?" if content is MISSING or content is None or content == "" else tame(content)
 
     sentence = _PLACEHOLDER.sub(fill, rule.reason) if rule.reason else _general(rule, group, number, timespan)

@@ -203,3 +203,68 @@ def test_hostile_values_are_tamed(tools: Any) -> None:
     assert len(alert.reason) <= MAX_REASON
     assert alert.reason.isprintable()
     assert tame([1, 2, 3, 4, 5, 6, 7]) == "1, 2, 3, 4, 5 and 2 more"
+
+
+def test_a_burst_is_closed_when_it_is_over_though_a_slow_window_saw_it_too(tools: Any) -> None:
+    detector = tools.detector(tools.rules(TWO_WINDOWS), incident_idle_s=600)
+    detector.process([tools.fact(port, source_ip="a", destination_port=port) for port in range(8)])
+    assert not detector.advance(600_000_000)
+    (closed,) = detector.advance(700_000_000)
+    assert (closed.status, closed.count) == ("closed", 8)
+
+
+def test_an_incident_that_fires_again_is_opened_again(tools: Any) -> None:
+    """The slow window still reaches back into the burst, so a straggler is no second incident."""
+    detector = tools.detector(tools.rules(TWO_WINDOWS), incident_idle_s=600)
+    told = detector.process([tools.fact(port, source_ip="a", destination_port=port) for port in range(8)])
+    told += detector.process([tools.fact(2000, source_ip="b")])  # time passes
+    told += detector.process([tools.fact(2001, source_ip="a", destination_port=99)])
+    mine = [alert for alert in told if alert.group["source_ip"] == "a"]
+    assert len({alert.incident_id for alert in mine}) == 1
+    assert [alert.status for alert in mine][-2:] == ["closed", "open"]
+    assert [alert.revision for alert in mine] == list(range(1, len(mine) + 1))
+    assert mine[-1].count == 9
+
+
+def test_what_does_not_reach_back_is_another_incident(tools: Any) -> None:
+    detector = tools.detector(tools.rules(TWO_WINDOWS), incident_idle_s=600)
+    day = 86_400
+    told = detector.process(
+        [tools.fact(start + port, source_ip="a", destination_port=port) for start in (0, day) for port in range(8)]
+    )
+    assert len({alert.incident_id for alert in told}) == 2
+
+
+def test_a_coalesced_fact_counts_what_it_stands_for(tools: Any) -> None:
+    detector = tools.detector(tools.rules(RULE))
+    alerts = detector.process([tools.fact(0, source_ip="a", count=7), tools.fact(1, source_ip="a", count=5)])
+    assert [alert.count for alert in alerts] == [7, 12]
+    detector = tools.detector(tools.rules(TWO_WINDOWS))
+    (alert, *_) = detector.process(
+        [tools.fact(0, source_ip="a", count=1000, fields={"destination_port": list(range(1000))})]
+    )
+    assert alert.count == 1000
+    for strange, counted in ((0, 1), (-5, 1), (10**30, 10**9)):
+        (alert, *_) = tools.detector(tools.rules(RULE)).process([tools.fact(0, source_ip="a", count=strange)])
+        assert alert.count == counted
+
+
+def test_a_reason_lists_all_values_of_the_incident(tools: Any) -> None:
+    text = RULE + "siemd: {group: [source_ip], reason: '{source_ip} reached {destination_ip}: {outcome}'}\n"
+    detector = tools.detector(tools.rules(text))
+    facts = [
+        tools.fact(n, source_ip="a", destination_ip=f"10.0.0.{n}", fields={"outcome": "refused"}) for n in range(254)
+    ]
+    assert detector.process(facts[:1])[0].reason == "a reached 10.0.0.0: refused"
+    detector.process(facts[1:])
+    (last,) = detector.finish()
+    assert last.reason == "a reached 10.0.0.0, 10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4 and 249 more: refused"
+
+
+def test_values_of_a_reason_are_bounded(tools: Any) -> None:
+    text = RULE + "siemd: {group: [source_ip], reason: 'reached {user_name}'}\n"
+    detector = tools.detector(tools.rules(text))
+    detector.process([tools.fact(n, source_ip="a", user_name=f"{n}" * 100) for n in range(1000)])
+    (last,) = detector.finish()
+    assert last.reason.endswith("… and over 251 more")
+    assert len(last.reason) <= MAX_REASON

@@ -17,6 +17,8 @@ HEAD = "title: t\nlogsource: {product: windows}\n"
 CORRELATION = "---\ntitle: c\nname: c\ncorrelation:\n  "
 BASE = HEAD + "name: base\ndetection: {s: {A: x}, condition: s}\n"
 
+SIGMA_1 = "title: t\nlogsource: {product: windows, category: dns_query}\ndate: 2020/01/02\n"
+
 # (YAML, line, column, what the message holds)
 MISTAKES: list[tuple[str, int, int, str]] = [
     ("- a\n- b\n", 1, 1, "expected a Sigma rule"),
@@ -67,7 +69,7 @@ MISTAKES: list[tuple[str, int, int, str]] = [
     (HEAD + "detection:\n  s: {A: x}\n  condition: count(A) by B > 5\n", 5, 14, "correlation rule"),
     (HEAD + "detection:\n  s: {A: x}\n  condition: s\n  timeframe: 5m\n", 6, 3, "'timeframe' is no longer"),
     (
-        "title: t\nlogsource: {category: dns_query, product: windows}\ndate: 2020/1/2\ndetection: {s: {Q: x}, condition: s}",
+        SIGMA_1 + "detection: {s: {Query: x}, condition: s}",
         4,
         17,
         "Sigma 1",
