@@ -15,8 +15,10 @@ from siemd.errors import FileError
 MAX_FILE_BYTES = 2 << 20
 MAX_NODES = 200_000
 MAX_DEPTH = 64
+MAX_NUMBER_CHARS = 256
 
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 Key = str | int
 
 
@@ -136,6 +138,8 @@ def _check(root: yaml.Node, path: str) -> None:
             raise _too_deep(path, mark)
         if visited > MAX_NODES:
             raise FileError(path, mark.line + 1, mark.column + 1, f"more than {MAX_NODES} values")
+        if node.tag in _NUMBERS and len(node.value) > MAX_NUMBER_CHARS:  # base 60 takes time by the square of it
+            raise FileError(path, mark.line + 1, mark.column + 1, f"a number of over {MAX_NUMBER_CHARS} characters")
         if isinstance(node, yaml.SequenceNode):
             stack.extend((child, depth + 1) for child in node.value)
         elif isinstance(node, yaml.MappingNode):
