@@ -17,7 +17,7 @@ import structlog
 EventDict = MutableMapping[str, Any]
 
 _SECRET_KEY = re.compile(r"passw|secret|token|api_?key|authorization", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(://[^\s:/@]*):([^\s]*)@")
+_URL_PASSWORD = re.compile(r"(://[^\s:/@]{0,256}):(\S{0,512})@")  # bounded: much of what is logged is hostile
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
