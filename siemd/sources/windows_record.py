@@ -9,7 +9,7 @@ from typing import Any
 
 from siemd.events import LogEvent, clamp_time_us
 from siemd.sources.sshd import parse_sshd
-from siemd.sources.windows_xml import RecordError, clean_text, parse_event_xml
+from siemd.sources.windows_xml import RecordError, clean_text, free_name, parse_event_xml
 
 MAX_FIELDS = 2_000
 MAX_DEPTH = 24
@@ -209,10 +209,7 @@ def _set(data: dict[str, Any], name: str, value: str | list[str]) -> None:
         if isinstance(value, list):
             data[name] += value
             return
-        count = 1
-        while f"{name}_{count}" in data:
-            count += 1
-        name = f"{name}_{count}"
+        name = free_name(data, name)
     data[name] = value
 
 

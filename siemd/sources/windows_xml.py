@@ -10,6 +10,7 @@ The text comes from whoever could write to the log, so it is read with limits an
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from typing import Any
 from xml.etree import ElementTree
 
@@ -75,7 +76,7 @@ def _convert(element: ElementTree.Element, depth: int) -> Any:
             if value is not None and value.isspace():
                 value = None
         if name in content:
-            _add(content, name, value)
+            content[free_name(content, name)] = value
         else:
             content[name] = value
     own_text = element.text
@@ -97,9 +98,15 @@ def _valid_reference(match: re.Match[str]) -> str:
     return match[0]
 
 
-def _add(parent: dict[str, Any], name: str, value: Any) -> None:
-    """A name that is there already gets a number."""
-    number = 1
-    while f"{name}_{number}" in parent:
-        number += 1
-    parent[f"{name}_{number}"] = value
+def free_name(taken: Container[str], name: str) -> str:
+    """`X_1`, `X_2` … for a name X that is taken; in steps by the logarithm, since a record may hold it 40,000 times."""
+    low, high = 0, 1
+    while f"{name}_{high}" in taken:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        if f"{name}_{middle}" in taken:
+            low = middle
+        else:
+            high = middle
+    return f"{name}_{high}"

@@ -19,7 +19,7 @@ from siemd.events import LogEvent
 from siemd.sources.evtxfile import EvtxError, is_evtx, read_events
 from siemd.sources.windows_flat import event_from_flat, is_flat
 from siemd.sources.windows_record import event_from_record, event_from_xml, ip_text, parse_time_us
-from siemd.sources.windows_xml import RecordError
+from siemd.sources.windows_xml import RecordError, parse_event_xml
 from support.evtx_writer import evtx_file
 from support.windows import NAMESPACE, event_xml
 
@@ -327,3 +327,12 @@ def test_any_damage_is_an_evtx_error(changes: list[tuple[int, int]], length: int
     for position, value in changes:
         data[position % len(data)] = value
     read_all(bytes(data[:length]) if length % 3 == 0 else bytes(data))
+
+
+def test_a_name_that_stands_thousands_of_times_is_numbered() -> None:
+    children = "<a/>" * 30_000
+    content = parse_event_xml(f"<Event><UserData><E>{children}</E></UserData></Event>")["Event"]["UserData"]["E"]
+    assert list(content) == ["a", *(f"a_{number}" for number in range(1, 30_000))]
+    nested = {str(number): {"x": str(number)} for number in range(1_900)}
+    fields = event_from_record({"System": {"TimeCreated": "2026-01-01T00:00:00Z"}, "EventData": nested}).fields
+    assert [fields[name] for name in ("x", "x_1", "x_1899")] == ["0", "1", "1899"]
