@@ -40,13 +40,19 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from siemd.detection import load_ruleset
+    from siemd.events import now_us
 
     config = _config(options)
     ruleset = load_ruleset(config.detection)
-    for problem in ruleset.problems:
+    expired = ruleset.suppressions.expired(now_us())
+    for problem in (*ruleset.problems, *ruleset.warnings, *expired):
         print(problem, file=sys.stderr)
     source = options.config or "the default configuration"
     verdict = f"{len(ruleset.problems)} problems" if ruleset.problems else "no problem"
+    if told := len(ruleset.warnings) + len(expired):
+        verdict += f", {told} warnings"
+    if ruleset.refused:
+        verdict += f", {len(ruleset.refused)} imported rules refused"
     print(f"{source}: right; {len(ruleset.rules)} rules, {verdict}")
     return EXIT_MISTAKE if ruleset.problems else EXIT_OK
 

@@ -62,12 +62,16 @@ def correlation_in_words(rule: Correlation) -> str:
             what = f"{number} events of {names} {span}"
         case "value_count":
             what = f"{number} different values of {rule.threshold.field} in events of {names} {span}"
+        case "temporal" | "temporal_ordered" if rule.threshold.words:
+            order = ", in the order of the list," if rule.type == "temporal_ordered" else ""
+            what = f"events of {names}{order} so that {rule.threshold.words!r} holds {span}"
         case "temporal":
             what = f"events of {names}, all of them {span}" if not number else f"{number} of {names} {span}"
         case "temporal_ordered":
             what = f"events of {', then '.join(rule.rules)}, in this order {span}"
         case _:
-            kind = rule.type.removeprefix("value_")
+            kind = {"value_avg": "average", "value_sum": "sum", "value_median": "median"}.get(rule.type)
+            kind = kind or f"percentile {rule.threshold.percentile:g}"
             what = f"the {kind} of {rule.threshold.field} in events of {names} is {number} {span}"
     return what + group + "."
 

@@ -45,7 +45,10 @@ def _report(done: Imported, ruleset: Ruleset, named: bool) -> list[str]:
     lines += [f"{count:6} stay silent: {reason}" for reason, count in off.most_common()]
     lines += [f"{count:6} refused: {reason}" for reason, count in refused.most_common(MAX_REASONS)]
     if len(refused) > MAX_REASONS:
-        lines.append(f"{sum(refused.values()):6} refused in all; `siemd check` names each")
+        lines.append(f"{sum(refused.values()):6} refused in all; `siemd rules list --refused` names each")
+    doubles = sum(count for reason, count in refused.items() if "already that of" in reason)
+    if doubles > len(active):
+        lines.append("Most were there already: did you mean to replace an import? Give its name with --name.")
     if named:
         lines.append("A running siemd takes them within seconds. `siemd rules coverage` says which can fire here.")
     else:

@@ -67,6 +67,7 @@ def _lines(status: dict[str, Any], data_dir: str) -> list[str]:
     for part in status.get("components", []):
         counts = f"{part['received']:>10} {part['sent']:>10} {part['dropped']:>8} {part['errors']:>7}"
         lines.append(f"{part['name']:<16} {part['status']:<9} {counts}  {printable(part['detail'])}")
+    lines += _suppression_lines(status.get("components", []))
     for channel in status.get("channels", []):
         if channel["events"] or channel["refused_events"]:
             lines.append(
@@ -78,6 +79,19 @@ def _lines(status: dict[str, Any], data_dir: str) -> list[str]:
     if "store_problem" in status:
         lines += ["", f"the store could not be read: {printable(status['store_problem'])}"]
     return lines
+
+
+def _suppression_lines(components: list[dict[str, Any]]) -> list[str]:
+    """How many matches each suppression hid in this run."""
+    hidden = {
+        name.removeprefix("hidden_by."): count
+        for part in components
+        for name, count in part.get("extra", {}).items()
+        if name.startswith("hidden_by.")
+    }
+    if not hidden:
+        return []
+    return ["", "suppressions hid: " + ", ".join(f"{name} {count} matches" for name, count in hidden.items())]
 
 
 def _ledger_lines(rows: list[dict[str, Any]]) -> list[str]:

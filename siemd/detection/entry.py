@@ -103,12 +103,12 @@ def entries_of(path: Path | str, kind: str, text: str | None = None) -> Iterator
     """
     for document in load_documents(path, text):
         data = document.data
-        if not isinstance(data, dict) or kind not in data:
-            near = did_you_mean(kind, map(str, data)) if isinstance(data, dict) else ""
-            raise document.error((), f"expected the key {kind!r} with a list", near)
+        if not isinstance(data, dict) or not data:
+            raise document.error((), f"expected the key {kind!r} with a list")
         for key in data:
             if key != kind:
-                raise document.error((key,), f"unknown key {str(key)!r} beside {kind!r}", of_key=True)
+                hint = did_you_mean(str(key), [kind])
+                raise document.error((key,), f"unknown key {str(key)!r}", hint, of_key=True)
         items = data[kind]
         if items is None:
             continue

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from siemd.detection.correlationfile import MAX_TIMESPAN_S
 from siemd.detection.entry import Entry, at_place, entries_of
 from siemd.detection.nearest import did_you_mean
 from siemd.detection.nodes import Node, all_of, negate
@@ -20,7 +21,6 @@ from siemd.units import Seconds
 KEYS = ("rules", "note", "enabled", "alert", "level", "timespan", "condition", "group", "filter")
 CHANGES = KEYS[2:]
 MAX_NUMBER = 1e15
-MAX_TIMESPAN_S = 366 * 86400.0
 
 
 class Change(msgspec.Struct, kw_only=True):
@@ -165,8 +165,11 @@ def _apply(change: Change, one: Tuned) -> None:
             values["timespan_s"] = change.timespan_s
             said.append(f"timespan {Seconds(change.timespan_s)} instead of {Seconds(rule.timespan_s)}")
         if change.comparisons:
-            values["threshold"] = msgspec.structs.replace(rule.threshold, comparisons=change.comparisons)
-            said.append(f"condition {_shown(change.comparisons)} instead of {_shown(rule.threshold.comparisons)}")
+            before = rule.threshold.words or _shown(rule.threshold.comparisons)
+            values["threshold"] = msgspec.structs.replace(
+                rule.threshold, comparisons=change.comparisons, alternatives=(), words=""
+            )
+            said.append(f"condition {_shown(change.comparisons)} instead of {before}")
     else:
         if change.group:
             values["group"] = change.group

@@ -41,7 +41,7 @@ class Ruleset:
     """Rules that can be used together, and the problems of those that can't.
 
     rules: all that are in use, in the order of their files. problems: one for each that is broken, missing or double.
-    refused: problems of imported rules, which nobody here can mend. warnings: what is told and does no harm.
+    refused: problems and warnings of imported rules, which nobody here can mend. warnings: what does no harm.
     unfilled: rules that need placeholder values which the configuration lacks (they are warnings too).
     disabled: names of those that were switched off. off: by key the rule and why it is not in use.
     notes: by key what the overlay changed. plain, correlations: the same rules by kind, correlations after those they
@@ -141,9 +141,10 @@ class Ruleset:
 
     def _part_problems(self, folder: Path) -> None:
         """Problems of imported rules are no mistakes of anybody here."""
-        imported = [Path(problem.path).is_relative_to(folder) for problem in self.problems]
-        self.refused = [problem for problem, there in zip(self.problems, imported, strict=True) if there]
-        self.problems = [problem for problem, there in zip(self.problems, imported, strict=True) if not there]
+        for told in (self.problems, self.warnings):
+            imported = [problem for problem in told if Path(problem.path).is_relative_to(folder)]
+            self.refused += imported
+            told[:] = [problem for problem in told if problem not in imported]
 
     def _unique(self, rules: Iterable[AnyRule]) -> list[AnyRule]:
         """Give every rule its key; doubles become problems. Correlations may share a name: their incidents are one."""
