@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -57,7 +58,7 @@ class Journal:
         self._config = config
         self._outlet = outlet
         self._health = outlet.health
-        self._own_pid = str(os.getpid())
+        self._own_pid, self._own = str(os.getpid()), _own_record()
         self._cursor = _read_checkpoint(outlet.checkpoint)
         self._resumed_from = self._cursor  # until the first record shows whether something is missing between
         self._progress = False
@@ -97,14 +98,16 @@ class Journal:
             argv.append(f"--lines={self._config.newest}")
         process = LineProcess(argv, max_line_bytes=MAX_LINE_BYTES, environment={"LC_ALL": "C"})
         self._resumed_from = self._cursor
+        oversized = 0
         try:
             await process.start()
             self._health.set("ok", "following the journal")
             while True:
                 lines = await process.read_lines(None)
+                self._lost("oversized_records", process.oversized - oversized)
+                oversized = process.oversized
                 for start in range(0, len(lines), SLICE_LINES):
                     await self._pass_on(lines[start : start + SLICE_LINES])
-                self._health.extra["oversized_records"] = process.oversized
                 if "systemd-journal" in process.complaint:
                     self._health.set("degraded", f"sees only a part of the journal; {GROUP_HINT}")
         except OSError as error:
@@ -127,17 +130,27 @@ class Journal:
     async def _pass_on(self, lines: Sequence[bytes]) -> None:
         """Send a slice of records with the cursor of its last one; parsing many runs beside the event loop."""
         if len(lines) > 16:
-            events, cursor = await asyncio.to_thread(self._parse, lines)
+            events, cursor, unreadable = await asyncio.to_thread(self._parse, lines)
         else:
-            events, cursor = self._parse(lines)
+            events, cursor, unreadable = self._parse(lines)
+        self._lost("unreadable_records", unreadable)
         if cursor:
             await self._outlet.send(events, msgspec.json.encode({"cursor": cursor}))
             self._cursor = cursor
             self._progress = True
 
-    def _parse(self, lines: Sequence[bytes]) -> tuple[list[Event], str]:
+    def _lost(self, counter: str, records: int) -> None:
+        """Count records that can't become events, and tell the store with the next batch."""
+        if records:
+            self._health.add(counter, records)
+            self._health.errors += records
+            self._outlet.lost(records)
+
+    def _parse(self, lines: Sequence[bytes]) -> tuple[list[Event], str, int]:
+        """The events of the lines, the last cursor ("" if none), and how many lines are no record."""
         events: list[Event] = []
         last = ""
+        unreadable = 0
         for line in lines:
             if not line.strip() or line.startswith(b"--"):  # "-- No entries --"
                 continue
@@ -147,19 +160,24 @@ class Journal:
                 if not isinstance(cursor, str) or not _CURSOR.fullmatch(cursor):
                     raise ValueError("no cursor")
                 last = cursor
-                if text_of(record.get("_PID")) == self._own_pid:  # reading one's own log would feed on itself
+                if self._is_own(record):
                     self._health.add("own_records")
                     continue
                 event = event_from_journal(record)
             except (ValueError, RecursionError):  # msgspec.DecodeError is a ValueError
-                self._health.add("unreadable_records")
-                self._health.errors += 1
+                unreadable += 1
                 continue
             if self._resumed_from:
                 events.extend(self._gap(self._resumed_from, cursor))
                 self._resumed_from = ""
             events.append(event)
-        return events, last
+        return events, last, unreadable
+
+    def _is_own(self, record: dict[str, Any]) -> bool:
+        """Whether this process wrote it: reading one's own log would feed on itself."""
+        if text_of(record.get("_PID")) != self._own_pid:
+            return False
+        return all(text_of(record.get(name, value)) == value for name, value in self._own.items())
 
     def _gap(self, before: str, after: str) -> list[Event]:
         """journald numbers its records: after a restart, a jump in the numbers is what was deleted meanwhile."""
@@ -172,6 +190,15 @@ class Journal:
         message = f"up to {missing} records are missing: the journal deleted them before siemd could read them"
         self._health.add("missing_records", missing)
         return [notice(message, channel="journal", event_type="log_gap", lost_records=missing)]
+
+
+def _own_record() -> dict[str, str]:
+    """What journald writes about this process beside its number, which may have been another's in an earlier boot."""
+    own: dict[str, str] = {}
+    with suppress(OSError):
+        own["_EXE"] = str(Path("/proc/self/exe").readlink())
+        own["_BOOT_ID"] = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip().replace("-", "")
+    return own
 
 
 def _read_checkpoint(data: bytes | None) -> str:

@@ -18,6 +18,7 @@ FACILITIES = (
 )  # fmt: skip
 LEVELS = ("critical", "critical", "critical", "error", "warning", "information", "information", "verbose")
 SSHD_IDENTIFIERS = ("sshd", "sshd-session", "sshd-auth")
+_SSHD_USERS = ("", "0")  # anyone may log as "sshd"; whose process it was says journald itself, unless it does not know
 
 _SECURITY = ("auth", "authpriv", "audit")
 _SYSTEM = ("kern", "daemon", "syslog", "cron", "ntp", "clock")
@@ -53,7 +54,7 @@ def event_from_journal(record: dict[str, Any]) -> LogEvent:
         computer=first_text(fields.get("_HOSTNAME")),
         fields=fields,
     )
-    if identifier in SSHD_IDENTIFIERS:
+    if identifier in SSHD_IDENTIFIERS and first_text(fields.get("_UID")) in _SSHD_USERS:
         _add_login(event, message)
     return event
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from siemd.sources.journal import Journal, JournalConfig
+from siemd.sources.journal import MAX_LINE_BYTES, Journal, JournalConfig
 from support.collector import collecting
 from support.journald import Journald, running_journald
 
@@ -172,14 +173,26 @@ async def test_what_to_do_is_in_the_status(tmp_path: Path, text: str, detail: st
         assert run.health.status == "failed"
 
 
-async def test_garbage_lines_are_counted(tmp_path: Path) -> None:
+async def test_lines_that_are_no_record_are_lost_and_told(tmp_path: Path) -> None:
     good = '{"__REALTIME_TIMESTAMP":"1700000000000000","__CURSOR":"s=abcdef;i=1;","MESSAGE":"good"}'
     text = f"echo garbage; echo '[1,2]'; echo '{{}}'; printf '\\377\\n'; echo '{good}'; sleep 100"
     settings = JournalConfig(enabled=True, journalctl=script(tmp_path / "journalctl", text))
     async with collecting(Journal, settings, tmp_path) as run:
         await run.until(lambda events: events, "the good record")
-        assert run.health.extra["unreadable_records"] == 4
+        assert run.health.extra["unreadable_records"] == run.health.dropped == 4
+        assert (run.batches[0].dropped, run.events[0].seq) == (4, 5)
         assert run.checkpoint == b'{"cursor":"s=abcdef;i=1;"}'
+
+
+async def test_a_record_beyond_the_limit_is_lost_and_told(tmp_path: Path) -> None:
+    """Otherwise `sudo` with two megabytes of arguments would leave no trace."""
+    good = '{"__REALTIME_TIMESTAMP":"1700000000000000","__CURSOR":"s=abcdef;i=1;","MESSAGE":"good"}'
+    text = f"head -c {MAX_LINE_BYTES + 1} /dev/zero | tr '\\0' x; echo; echo '{good}'; sleep 100"
+    settings = JournalConfig(enabled=True, journalctl=script(tmp_path / "journalctl", text))
+    async with collecting(Journal, settings, tmp_path) as run:
+        await run.until(lambda events: events, "the good record")
+        assert (run.batches[0].dropped, run.health.dropped) == (1, 1)
+        assert run.health.extra["oversized_records"] == 1
 
 
 async def test_no_journalctl(tmp_path: Path) -> None:
@@ -199,3 +212,13 @@ async def test_own_records_are_left_out(tmp_path: Path) -> None:
         await run.until(lambda events: events, "the other record")
         assert [event.message for event in run.events] == ["other"]
         assert run.health.extra["own_records"] == 1
+
+
+@pytest.mark.parametrize("other", [{"_EXE": "/usr/lib/systemd/systemd"}, {"_BOOT_ID": "0" * 32}])
+async def test_records_of_others_with_the_same_process_id_are_read(other: dict[str, str], tmp_path: Path) -> None:
+    """Of an earlier boot, or, when siemd runs in a container, of a process outside."""
+    record = {"__REALTIME_TIMESTAMP": "17", "__CURSOR": "s=abcdef;i=1;", "_PID": str(os.getpid()), **other}
+    line = json.dumps({**record, "MESSAGE": "other"})
+    settings = JournalConfig(enabled=True, journalctl=script(tmp_path / "journalctl", f"echo '{line}'; sleep 100"))
+    async with collecting(Journal, settings, tmp_path) as run:
+        await run.until(lambda events: events, "the other record")

@@ -76,6 +76,15 @@ def test_logins(identifier: str) -> None:
     assert "event_type" not in other.fields and other.source_ip == ""
 
 
+@pytest.mark.parametrize(("user", "believed"), [("0", True), ("1000", False)])
+def test_only_root_speaks_for_sshd(user: str, believed: bool) -> None:
+    """`logger -t sshd -p authpriv.info 'Accepted password for …'` is anybody's; _UID is journald's own word."""
+    line = "Accepted password for root from 10.0.0.1 port 5 ssh2"
+    event = event_from_journal({**TIME, "SYSLOG_IDENTIFIER": "sshd", "_UID": user, "MESSAGE": line})
+    assert (event.source_ip == "10.0.0.1", "event_type" in event.fields) == (believed, believed)
+    assert event.message == line
+
+
 @pytest.mark.parametrize("time", [None, "", "x", "-5", "1" * 30, ["1"], "١"])
 def test_no_time_is_a_record_error(time: Any) -> None:
     with pytest.raises(RecordError):
