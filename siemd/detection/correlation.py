@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from siemd.detection.config import DetectionConfig
-from siemd.detection.matcher import number_of
+from siemd.detection.predicate import number_of
 from siemd.detection.rule import Correlation, Threshold
 from siemd.detection.sequence import SequenceWindow
 from siemd.detection.view import MISSING, View, text_of

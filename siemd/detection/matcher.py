@@ -1,349 +1,142 @@
-"""Compiles the conditions of rules into closures over an event's view, one program per route with constants folded."""
+"""Finds the rules that an event matches: a compiled program for every kind of event that the rules tell apart."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from siemd.detection import pattern
-from siemd.detection.logsource import Route, Selector, known_fields, normal_route, resolve
-from siemd.detection.modifiers import compile_regex
-from siemd.detection.nodes import (
-    FALSE,
-    And,
-    Cidr,
-    Compare,
-    Constant,
-    Exists,
-    FieldRef,
-    Match,
-    Node,
-    Not,
-    Null,
-    Number,
-    Or,
-    Regex,
-    Test,
-    Text,
-    TimePart,
-    all_of,
-    any_of,
-    negate,
-)
+import msgspec
+
+from siemd.detection.fold import fold
+from siemd.detection.logsource import NETWORK, Route, Selector, known_fields, normal_route, resolve, route_of
+from siemd.detection.nodes import FALSE, Node, Number, Text, all_of
+from siemd.detection.program import Indices, Program, Workshop
 from siemd.detection.rule import Rule
-from siemd.detection.view import MISSING, Predicate, View, text_of
+from siemd.detection.witness import tests_of
+from siemd.events import Event
 
 MAX_ROUTES = 4_096
-MAX_REGEX_TEXT = 65_536
-_COST = {"equals": 0, "startswith": 1, "endswith": 1, "contains": 2, "glob": 4}
+MEMO_BYTES = 32 << 20
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """One rule for one kind of event that its logsource means."""
+
+    index: int
+    selector: Selector
+    condition: Node
 
 
 class Matcher:
-    """Finds the rules that an event matches. Programs are made at the first event of a route and kept (bounded)."""
+    """Programs for all routes that rules name are made at once; those for others when they come, few and small."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
-        self._by_platform: dict[str, list[tuple[int, Selector, Node]]] = {}
+        self._workshop = Workshop(MEMO_BYTES)
+        self._entries: list[_Entry] = []
+        # (platform, channel or "", event id or None) -> numbers of entries that such events may match
+        self._places: dict[tuple[str, str, int | None], list[int]] = {}
         for index, rule in enumerate(self.rules):
             for selector in resolve(rule.logsource):
-                self._by_platform.setdefault(selector.platform, []).append((index, selector, rule.condition))
-        self._programs: dict[Route, tuple[tuple[int, Predicate], ...]] = {}
-        self._compiled: dict[Node, Predicate] = {}
+                self._file(_Entry(index, selector, rule.condition))
+        self._programs: dict[Route, Program] = {}  # of routes as events name them
+        self._shared: dict[tuple[object, ...], Program] = {}
+        self._mentioned: dict[tuple[int, ...], frozenset[str | int] | None] = {}
+        for route in self._named_routes():
+            self.program(route)
 
-    def program(self, route: Route) -> tuple[tuple[int, Predicate], ...]:
-        """The rules (by index) that events of this route can match, with their conditions; empty for most events."""
+    def match(self, event: Event) -> Indices:
+        """Indices of the rules that match, in order, each once."""
+        route = route_of(event)
+        program = self._programs.get(route)
+        if program is None:
+            program = self.program(route)
+        return program.match(event) if program else ()
+
+    def program(self, route: Route) -> Program:
+        """The rules that events of this route can match, compiled; empty for most events."""
         found = self._programs.get(route)
         if found is None:
             if len(self._programs) >= MAX_ROUTES:  # hostile channel names must not fill the memory
                 self._programs.clear()
-                self._compiled.clear()
-            found = self._programs[route] = tuple(self._build(route))
+            found = self._programs[route] = self._shared_program(route)
         return found
 
-    def match(self, view: View, program: tuple[tuple[int, Predicate], ...]) -> list[int]:
-        """Indices of the rules that match, in order, each once."""
-        hits = [index for index, predicate in program if predicate(view)]
-        return list(dict.fromkeys(hits)) if len(hits) > 1 else hits
+    def _file(self, entry: _Entry) -> None:
+        number = len(self._entries)
+        self._entries.append(entry)
+        selector = entry.selector
+        for channel in selector.channels or ("",):
+            for event_id in selector.event_ids or (None,):
+                self._places.setdefault((selector.platform, channel, event_id), []).append(number)
 
-    def _build(self, route: Route) -> list[tuple[int, Predicate]]:
+    def _accepting(self, route: Route) -> tuple[int, ...]:
+        """Numbers of the entries that mean events of a (normal) route."""
+        platform, second, third = route
+        event_id = third if isinstance(third, int) else None
+        keys = {(platform, channel, number) for channel in (second, "") for number in (event_id, None)}
+        found = {number for key in keys for number in self._places.get(key, ())}
+        return tuple(sorted(number for number in found if self._entries[number].selector.accepts(route)))
+
+    def _shared_program(self, route: Route) -> Program:
+        """A program; routes for which the same rules say the same share it."""
         normal = normal_route(route)
-        known = known_fields(normal)
-        program: list[tuple[int, Predicate]] = []
-        for index, selector, condition in self._by_platform.get(normal[0], ()):
-            if not selector.accepts(normal):
-                continue
-            names = dict(selector.fields)
-            node = fold(condition, known, names)
-            if selector.where is not None:
-                node = all_of([selector.where, node])
+        numbers = self._accepting(normal)
+        known = known_fields(normal) if numbers else {}
+        named: list[str | int | None] = []
+        for name, value in known.items():
+            mentioned = self._values_of(name, numbers)
+            named.append(value if mentioned is None or value in mentioned or str(value) in mentioned else None)
+        key = (normal[0], numbers, *named)
+        found = self._shared.get(key)
+        if found is None:
+            if len(self._shared) >= MAX_ROUTES:
+                self._shared.clear()
+            found = self._shared[key] = Program(self._conditions(numbers, known), self._workshop)
+        return found
+
+    def _conditions(self, numbers: Iterable[int], known: dict[str, str | int]) -> list[tuple[int, Node]]:
+        conditions: list[tuple[int, Node]] = []
+        for entry in (self._entries[number] for number in numbers):
+            node = fold(entry.condition, known, dict(entry.selector.fields))
+            if entry.selector.where is not None:
+                node = all_of([entry.selector.where, node])
             if node != FALSE:
-                predicate = self._compiled.get(node)
-                if predicate is None:
-                    predicate = self._compiled[node] = compile_node(node)
-                program.append((index, predicate))
-        return program
+                conditions.append((entry.index, node))
+        return conditions
+
+    def _values_of(self, field: str, numbers: tuple[int, ...]) -> frozenset[str | int] | None:
+        """The values that these entries compare a field with; all others are alike. None: they do more than that."""
+        if numbers not in self._mentioned:
+            if len(self._mentioned) >= MAX_ROUTES:
+                self._mentioned.clear()
+            conditions = (self._entries[number].condition for number in numbers)
+            self._mentioned[numbers] = _compared_values(field, conditions)
+        return self._mentioned[numbers]
+
+    def _named_routes(self) -> set[Route]:
+        """Routes that the rules name: by logsource, and by comparing the field that a route tells."""
+        routes: set[Route] = set()
+        for entry in self._entries:
+            selector = entry.selector
+            if selector.platform == NETWORK:
+                kinds = _compared_values("event_type", [entry.condition]) or ()
+                routes |= {(NETWORK, str(kind), "") for kind in (*kinds, "")}
+                continue
+            compared = _compared_values("EventID", [entry.condition]) or ()
+            ids = [*selector.event_ids] or [value for value in compared if isinstance(value, int)] or [0]
+            routes |= {(selector.platform, channel, number) for channel in selector.channels or ("",) for number in ids}
+        return routes
 
 
-def fold(node: Node, known: dict[str, str | int], names: dict[str, str]) -> Node:
-    """The condition with fields renamed and everything that `known` decides put in as a constant."""
-    match node:
-        case And(items):
-            return all_of([fold(item, known, names) for item in items])
-        case Or(items):
-            return any_of([fold(item, known, names) for item in items])
-        case Not(item):
-            return negate(fold(item, known, names))
-        case Match(str(field), test):
-            if field in known and not isinstance(test, FieldRef):
-                return Constant(_decide(test, known[field]))
-            if isinstance(test, FieldRef) and test.other in names:
-                test = FieldRef(names[test.other], test.kind, test.cased)
-            return Match(names.get(field, field), test) if names else node
-    return node
-
-
-class _KnownView(View):
-    """Stands for an event of which only one field's value is known."""
-
-    def __init__(self, value: str | int) -> None:
-        super().__init__(None)  # type: ignore[arg-type]
-        self.fields = {"x": value}
-
-
-def _decide(test: Test, value: str | int) -> bool:
-    return compile_test("x", test)(_KnownView(value))
-
-
-def compile_node(node: Node) -> Predicate:
-    """A condition as a function of an event's view."""
-    match node:
-        case Constant(value):
-            return lambda _view: value
-        case Not(item):
-            inner = compile_node(item)
-            return lambda view: not inner(view)
-        case And(items):
-            return _conjunction([compile_node(item) for item in sorted(items, key=_cost)])
-        case Or(items):
-            return _disjunction(_compile_alternatives(items))
-        case Match(field, test):
-            return compile_test(field, test) if field is not None else _keyword(test)
-
-
-def _conjunction(parts: list[Predicate]) -> Predicate:
-    if len(parts) == 2:
-        first, second = parts
-        return lambda view: first(view) and second(view)
-
-    def every(view: View) -> bool:
-        for part in parts:  # noqa: SIM110 - a generator would cost a frame on every event
-            if not part(view):
-                return False
-        return True
-
-    return every
-
-
-def _disjunction(parts: list[Predicate]) -> Predicate:
-    if len(parts) == 1:
-        return parts[0]
-
-    def some(view: View) -> bool:
-        for part in parts:  # noqa: SIM110 - as above
-            if part(view):
-                return True
-        return False
-
-    return some
-
-
-def _compile_alternatives(items: tuple[Node, ...]) -> list[Predicate]:
-    """Alternatives, those that test the same field in the same way joined into one look-up."""
-    joined: dict[tuple[str, str, bool], list[str]] = {}
-    others: list[Node] = []
-    for item in items:
-        match item:
-            case Match(str(field), Text(kind, literal, _, cased)) if kind != "glob":
-                joined.setdefault((field, kind, cased), []).append(literal)
-            case _:
-                others.append(item)
-    parts = [(float(_COST[key[1]]), _texts(*key, literals)) for key, literals in joined.items()]
-    parts += [(_cost(other), compile_node(other)) for other in others]
-    return [part for _, part in sorted(parts, key=lambda pair: pair[0])]
-
-
-def _cost(node: Node) -> float:
-    """A rough order of what to try first."""
-    match node:
-        case Match(None, _):
-            return 5
-        case Match(_, Text(kind)):
-            return _COST[kind]
-        case Match(_, Regex()):
-            return 10
-        case Match():
-            return 1
-        case And(items) | Or(items):
-            return max(_cost(item) for item in items) + len(items) / 100
-        case Not(item):
-            return _cost(item)
-    return 0
-
-
-def compile_test(field: str, test: Test) -> Predicate:
-    """One test on one field."""
-    match test:
-        case Text("glob", _, parts, cased):
-            return _search(field, cased, re.compile(pattern.glob_regex(parts)).fullmatch)
-        case Text(kind, literal, _, cased):
-            return _texts(field, kind, cased, [literal])
-        case Number(value):
-            return _any_value(field, lambda found: _same_number(found, value))
-        case Null():
-            return lambda view: all(value is None or value == "" for value in view.values(field))
-        case Regex(expression):
-            search = compile_regex(expression).search
-            return _search(field, True, lambda text: search(text[:MAX_REGEX_TEXT]))
-        case Cidr():
-            return _any_value(field, lambda found: _inside(found, test))
-        case Compare():
-            return _any_value(field, lambda found: _compare(number_of(found), test.operator, test.value))
-        case TimePart():
-            return _any_value(field, lambda found: _compare(_time_part(found, test.unit), test.operator, test.value))
-        case Exists(wanted):
-            return lambda view: (view.get(field) is not MISSING) is wanted
-        case FieldRef():
-            return _field_reference(field, test)
-
-
-def _texts(field: str, kind: str, cased: bool, literals: list[str]) -> Predicate:
-    """Any value of the field equals, starts with, ends with or contains any of the literals."""
-    get = View.texts if cased else View.lowered
-    if kind == "equals":
-        wanted = frozenset(literals)
-        return lambda view: not wanted.isdisjoint(get(view, field))
-    several = tuple(dict.fromkeys(literals))
-    if kind == "startswith":
-        return _search(field, cased, lambda text: text.startswith(several))
-    if kind == "endswith":
-        return _search(field, cased, lambda text: text.endswith(several))
-    if len(several) == 1:
-        literal = several[0]
-        return _search(field, cased, lambda text: literal in text)
-
-    def contains(view: View) -> bool:
-        for text in get(view, field):
-            for literal in several:
-                if literal in text:
-                    return True
-        return False
-
-    return contains
-
-
-def _search(field: str, cased: bool, test: Callable[[str], Any]) -> Predicate:
-    get = View.texts if cased else View.lowered
-
-    def search(view: View) -> bool:
-        for text in get(view, field):  # noqa: SIM110 - as above
-            if test(text):
-                return True
-        return False
-
-    return search
-
-
-def _any_value(field: str, test: Callable[[Any], bool]) -> Predicate:
-    return lambda view: any(test(value) for value in view.values(field))
-
-
-def _keyword(test: Test) -> Predicate:
-    """A test on every value of the event."""
-    if isinstance(test, Regex):
-        search = compile_regex(test.pattern).search
-        return lambda view: any(search(text[:MAX_REGEX_TEXT]) for text in view.leaves(cased=True))
-    assert isinstance(test, Text)
-    cased, literal = test.cased, test.literal
-    if test.kind == "glob":
-        whole = re.compile(pattern.glob_regex(test.parts)).fullmatch
-        return lambda view: any(whole(text) for text in view.leaves(cased=cased))
-    return lambda view: any(literal in text for text in view.leaves(cased=cased))
-
-
-def _field_reference(field: str, test: FieldRef) -> Predicate:
-    get = View.texts if test.cased else View.lowered
-    compare: dict[str, Callable[[str, str], bool]] = {
-        "equals": str.__eq__,
-        "startswith": str.startswith,
-        "endswith": str.endswith,
-        "contains": str.__contains__,
-    }
-    holds = compare[test.kind]
-    return lambda view: any(holds(text, other) for other in get(view, test.other) for text in get(view, field))
-
-
-def number_of(value: Any) -> float | None:
-    """A number, or text that spells one (decimal or 0x…); None for anything else."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return value
-    if isinstance(value, str) and 0 < len(value) <= 64:
-        try:
-            return int(value, 16) if value[:2] in ("0x", "0X") else float(value)
-        except ValueError:
-            return None
-    return None
-
-
-def _same_number(found: Any, wanted: float) -> bool:
-    if isinstance(found, str):
-        return found == str(wanted) or number_of(found) == wanted
-    return not isinstance(found, bool) and bool(found == wanted)
-
-
-def _compare(found: float | None, operator: str, wanted: float) -> bool:
-    if found is None:
-        return False
-    match operator:
-        case "lt":
-            return found < wanted
-        case "lte":
-            return found <= wanted
-        case "gt":
-            return found > wanted
-        case "gte":
-            return found >= wanted
-    return found == wanted
-
-
-def _inside(found: Any, network: Cidr) -> bool:
-    text = text_of(found)
-    address = _address(text) if text and len(text) <= 64 else None
-    return address is not None and address[0] == network.version and address[1] & network.mask == network.network
-
-
-@lru_cache(8192)
-def _address(text: str) -> tuple[int, int] | None:
-    """(version, number) of an address; IPv4 inside IPv6 (as Windows logs it) is taken out."""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    address = mapped or address
-    return address.version, int(address)
-
-
-def _time_part(found: Any, unit: str) -> int | None:
-    if not isinstance(found, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(found[:26].rstrip("Zz").strip())
-    except ValueError:
-        return None
-    return moment.isocalendar().week if unit == "week" else int(getattr(moment, unit))
+def _compared_values(field: str, conditions: Iterable[Node]) -> frozenset[str | int] | None:
+    values: set[str | int] = set()
+    for condition in conditions:
+        for match in tests_of(condition):
+            if match.field == field:
+                if isinstance(match.test, Number) and isinstance(match.test.value, int):
+                    values.add(match.test.value)
+                elif isinstance(match.test, Text) and match.test.kind == "equals":
+                    values.add(match.test.literal)
+                else:
+                    return None
+    return frozenset(values)

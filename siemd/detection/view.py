@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, Final
 
 from siemd.events import Event, LogEvent, NetworkEvent, UsageSample
@@ -26,6 +27,7 @@ _LOG |= {
     "MESSAGE": "message",
 }
 _USAGE = {name: name for name in UsageSample.__struct_fields__ if name not in _HIDDEN}
+_log_columns = attrgetter(*dict.fromkeys(_LOG.values()))
 _ZERO_IS_MISSING = ("event_id", "record_id")
 
 
@@ -97,6 +99,17 @@ class View:
         if self._leaves is None:
             self._leaves = _all_texts(self.fields, [getattr(self.event, name) for name in set(self._columns.values())])
         return self._leaves if cased else tuple(text.lower() for text in self._leaves)
+
+
+def is_direct(name: str) -> bool:
+    """Whether a LogEvent's field of that name can only be a key of its `fields`."""
+    return name not in _LOG and "." not in name
+
+
+def log_columns(event: LogEvent) -> tuple[Any, ...]:
+    """The typed columns of a LogEvent that keywords are searched in beside its `fields`."""
+    columns: tuple[Any, ...] = _log_columns(event)
+    return columns
 
 
 def text_of(value: Any) -> str | None:

@@ -1,0 +1,164 @@
+"""The rules for one kind of event, compiled: one pass over the fields, then only rules whose witness was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import repeat
+
+from siemd.detection.keywords import KeywordScanner, is_keyword
+from siemd.detection.memo import MemoPool
+from siemd.detection.nodes import FieldRef, Match, Node
+from siemd.detection.predicate import compile_node
+from siemd.detection.required import bound
+from siemd.detection.scanner import PLAIN_TYPES, FieldScanner, ReferenceScanner
+from siemd.detection.textscanner import NO_ATOMS, Atoms, Numbers
+from siemd.detection.view import MAX_LEAVES, MISSING, Predicate, View, is_direct, log_columns
+from siemd.detection.witness import Verdict, compile_verdict, rarity, tests_of, witnesses
+from siemd.events import Event, LogEvent
+
+Indices = tuple[int, ...]
+_NO_MATCHES: Indices = ()
+_SIMPLE = frozenset((str, int))
+_FOREVER_MISSING = repeat(MISSING)
+# What follows from the tests that hold: rules that match, and rules that need a look at the event itself.
+Outcome = tuple[Indices, tuple[tuple[int, Predicate], ...]]
+
+
+class Workshop:
+    """What programs of one set of rules share: numbers of tests, scanners of equal fields, room for memos."""
+
+    def __init__(self, room_bytes: int) -> None:
+        self.numbers = Numbers()
+        self.pool = MemoPool(room_bytes)
+        self._scanners: dict[tuple[str, frozenset[Match]], FieldScanner] = {}
+
+    def scanner(self, field: str, tests: frozenset[Match]) -> FieldScanner:
+        """The scanner for exactly these tests on the field."""
+        found = self._scanners.get((field, tests))
+        if found is None:
+            found = self._scanners[field, tests] = FieldScanner(field, tests, self.numbers, self.pool)
+        return found
+
+
+class Program:
+    """Conditions of rules (by index) for one kind of event; `match` gives exactly what `compile_node` would of each."""
+
+    def __init__(self, conditions: Sequence[tuple[int, Node]], workshop: Workshop) -> None:
+        self._rules: list[tuple[int, Verdict, Predicate | None]] = []
+        self._by_witness: dict[int, list[int]] = {}
+        self._unwitnessed: list[int] = []
+        bounds = [bound(node, is_indexed) for _, node in conditions]
+        self._compile(conditions, bounds, workshop.numbers)
+        self._witnesses = frozenset(self._by_witness)
+        self._index({test for node in bounds for test in tests_of(node)}, workshop)
+        self._outcomes = workshop.pool.memo()
+        self._known = self._outcomes.recent
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    def match(self, event: Event) -> Indices:
+        """Indices of the rules that the event matches, ascending, each once."""
+        if type(event) is LogEvent:
+            values = list(map(event.fields.get, self._names, _FOREVER_MISSING))
+            for index in self._indirect:
+                if values[index] is MISSING:
+                    values[index] = View(event).get(self._names[index])
+        else:
+            values = list(map(View(event).get, self._names))
+        key: tuple[Atoms, ...]
+        plain = PLAIN_TYPES.issuperset(map(type, values))
+        try:
+            if not plain:
+                raise KeyError
+            key = tuple([recent[value] for recent, value in zip(self._recent, values, strict=True)])
+        except KeyError:
+            key = tuple([scanner.find(value) for scanner, value in zip(self._scanners, values, strict=True)])
+        if self._references:
+            key += tuple([scanner.find(values[one], values[other]) for one, other, scanner in self._references])
+        if self._keywords is not None:
+            key = (*key, self._keywords.find(self._other_texts(event, plain)))
+        outcome: Outcome | None = self._known.get(key)
+        if outcome is None:
+            outcome = self._outcomes.find(key)
+            if outcome is None:
+                outcome = self._decide(key)
+                self._outcomes.keep(key, outcome)
+        matches, doubtful = outcome
+        if doubtful:
+            view = View(event)
+            more = {index for index, predicate in doubtful if predicate(view)}
+            if more:
+                matches = tuple(sorted(more.union(matches)))
+        return matches
+
+    def _index(self, tests: set[Match], workshop: Workshop) -> None:
+        """Make the scanners of all fields, of references between them, and of keywords."""
+        keywords = frozenset(test for test in tests if test.field is None)
+        references: dict[tuple[str, str], dict[FieldRef, int]] = {}
+        fields: dict[str, set[Match]] = {}
+        for match in tests:
+            if match.field is not None:
+                own = fields.setdefault(match.field, set(keywords))
+                if isinstance(match.test, FieldRef):
+                    fields.setdefault(match.test.other, set(keywords))
+                    pair = references.setdefault((match.field, match.test.other), {})
+                    pair[match.test] = workshop.numbers[match]
+                else:
+                    own.add(match)
+        self._names = sorted(fields)
+        self._indirect = [index for index, name in enumerate(self._names) if not is_direct(name)]
+        self._direct_names = frozenset(filter(is_direct, self._names))
+        self._scanners = [workshop.scanner(name, frozenset(fields[name])) for name in self._names]
+        self._recent = [scanner.memo.recent for scanner in self._scanners]
+        self._references = [
+            (self._names.index(one), self._names.index(other), ReferenceScanner(pair))
+            for (one, other), pair in references.items()
+        ]
+        self._keywords = KeywordScanner(keywords, workshop.numbers) if keywords else None
+        self._numbers_matter = self._keywords is not None and self._keywords.in_numbers
+
+    def _other_texts(self, event: Event, plain: bool) -> Sequence[str]:
+        """The texts of the event that the scanners of fields have not seen (if `plain`), or all of them."""
+        if plain and type(event) is LogEvent and len(event.fields) <= MAX_LEAVES // 2:
+            seen = self._direct_names
+            texts = [*log_columns(event), *[value for name, value in event.fields.items() if name not in seen]]
+            if _SIMPLE.issuperset(map(type, texts)):
+                if self._numbers_matter:
+                    return [str(text) for text in texts]
+                return [text for text in texts if type(text) is str]
+        return View(event).leaves(cased=True)
+
+    def _compile(self, conditions: Sequence[tuple[int, Node]], bounds: list[Node], numbers: Numbers) -> None:
+        cost = rarity(bounds)
+        for place, ((index, node), upper) in enumerate(zip(conditions, bounds, strict=True)):
+            exact = all(is_indexed(test) for test in tests_of(node))
+            self._rules.append((index, compile_verdict(upper, numbers), None if exact else compile_node(node)))
+            rarest = witnesses(upper, cost)
+            if rarest is None:
+                self._unwitnessed.append(place)
+            else:
+                for test in rarest[1]:
+                    self._by_witness.setdefault(numbers[test], []).append(place)
+
+    def _decide(self, key: tuple[Atoms, ...]) -> Outcome:
+        """Evaluate the rules of which a witness holds."""
+        atoms = NO_ATOMS.union(*key)
+        candidates = set(self._unwitnessed)
+        for atom in atoms & self._witnesses:
+            candidates.update(self._by_witness[atom])
+        matches: list[int] = []
+        doubtful: list[tuple[int, Predicate]] = []
+        for place in candidates:
+            index, verdict, predicate = self._rules[place]
+            if verdict(atoms):
+                if predicate is None:
+                    matches.append(index)
+                else:
+                    doubtful.append((index, predicate))
+        return tuple(sorted(set(matches))) if matches else _NO_MATCHES, tuple(doubtful)
+
+
+def is_indexed(match: Match) -> bool:
+    """Whether scanners decide the test: all but a few kinds of keyword."""
+    return match.field is not None or is_keyword(match)

@@ -1,0 +1,190 @@
+"""All tests on one field at once: a value's text is read once, and the tests that hold are remembered for next time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from siemd.detection import pattern
+from siemd.detection.memo import MemoPool
+from siemd.detection.modifiers import compile_regex
+from siemd.detection.nodes import FieldRef, Match, Regex, Test, Text
+from siemd.detection.predicate import HOLDS, MAX_REGEX_TEXT, compile_test
+from siemd.detection.required import on_field, required
+from siemd.detection.textscanner import NO_ATOMS, Atoms, Numbers, TextScanner
+from siemd.detection.view import MAX_VALUES_OF_FIELD, MISSING, View, text_of
+from siemd.detection.witness import Verdict, compile_verdict, rarity, tests_of, witnesses
+
+MAX_REMEMBERED_CHARACTERS = 8_192
+# Values of these types are equal only if they mean the same; True and 1.0 would be taken for 1.
+PLAIN_TYPES = frozenset((str, int, type(None), type(MISSING)))
+
+
+class FieldScanner:
+    """What of its tests holds for a field's value, as `compile_test` would say of each.
+
+    Globs and regexes are tried only when texts that they require were found.
+    """
+
+    def __init__(self, field: str, tests: Iterable[Match], numbers: Numbers, pool: MemoPool) -> None:
+        self.memo = pool.memo()
+        self._lowered: TextScanner | None = None
+        self._cased: TextScanner | None = None
+        self._others: list[tuple[Callable[[View], bool], int]] = []
+        self._costly: dict[int, list[tuple[Verdict, Callable[[str, str], Any], int]]] = {}
+        self._ungated: list[tuple[Callable[[str, str], Any], int]] = []
+        self._helpers: Atoms = NO_ATOMS
+        wanted = {match.test: numbers[match] for match in tests if match.field is not None}
+        # a keyword is a substring of any field; where the field has the same test of its own, that tells both
+        keywords = {match.test: numbers[match] for match in tests if match.field is None}
+        self._same = {wanted[test]: number for test, number in keywords.items() if test in wanted}
+        wanted = {**keywords, **wanted}
+        plain = {test: number for test, number in wanted.items() if is_plain(test)}
+        costly = {test: number for test, number in wanted.items() if is_costly(test)}
+        if costly:
+            self._gate(field, costly, numbers, plain)
+            self._helpers = frozenset(number for test, number in plain.items() if test not in wanted)
+        lowered = {test: number for test, number in plain.items() if isinstance(test, Text) and not test.cased}
+        cased = {test: number for test, number in plain.items() if isinstance(test, Text) and test.cased}
+        if lowered:
+            self._lowered = TextScanner(lowered)
+        if cased:
+            self._cased = TextScanner(cased)
+        for test, number in wanted.items():
+            if test not in plain and test not in costly:
+                self._others.append((compile_test(field, test), number))
+        self._field = field
+
+    def find(self, value: Any) -> Atoms:
+        """The numbers of the tests that hold for a raw value (MISSING if the field is not there)."""
+        if type(value) not in PLAIN_TYPES:
+            return self._compute(value)
+        found: Atoms | None = self.memo.find(value)
+        if found is None:
+            found = self._compute(value)
+            if type(value) is not str or len(value) <= MAX_REMEMBERED_CHARACTERS:
+                self.memo.keep(value, found)
+        return found
+
+    def _gate(self, field: str, costly: dict[Test, int], numbers: Numbers, plain: dict[Test, int]) -> None:
+        """File every glob and regex under the rarest text that it requires; these texts join the plain tests."""
+        gates = {test: on_field(field, required(test)) for test in costly}
+        cost = rarity(gates.values())
+        for test, number in costly.items():
+            gate, check = gates[test], text_check(test)
+            rarest = witnesses(gate, cost)
+            if rarest is None:
+                self._ungated.append((check, number))
+                continue
+            for needed in tests_of(gate):
+                plain[needed.test] = numbers[needed]
+            verdict = compile_verdict(gate, numbers)
+            for witness in rarest[1]:
+                self._costly.setdefault(numbers[witness], []).append((verdict, check, number))
+
+    def _compute(self, value: Any) -> Atoms:
+        values = values_of(value)
+        found: set[int] = set()
+        for one in values:
+            text = text_of(one)
+            if text is not None:
+                self._scan(text, found)
+        if self._others:
+            view = OneFieldView(self._field, value, values)
+            for holds, number in self._others:
+                if holds(view):
+                    found.add(number)
+        return frozenset(found) if found else NO_ATOMS
+
+    def _scan(self, text: str, found: set[int]) -> None:
+        low = text.lower()
+        here: set[int] = set()
+        if self._lowered is not None:
+            self._lowered.scan(low, here)
+        if self._cased is not None:
+            self._cased.scan(text, here)
+        if self._costly:
+            for witness in here & self._costly.keys():
+                for gate, check, number in self._costly[witness]:
+                    if number not in here and gate(here) and check(text, low):
+                        here.add(number)
+            here -= self._helpers
+        if self._same:
+            here.update([self._same[number] for number in here & self._same.keys()])
+        for check, number in self._ungated:
+            if check(text, low):
+                here.add(number)
+        found |= here
+
+
+class ReferenceScanner:
+    """Comparisons of one field with another of the same event."""
+
+    def __init__(self, tests: Mapping[FieldRef, int]) -> None:
+        self._tests = [(HOLDS[test.kind], test.cased, number) for test, number in tests.items()]
+
+    def find(self, value: Any, other: Any) -> Atoms:
+        """The numbers of the comparisons that hold between two raw values."""
+        if value is MISSING or other is MISSING:
+            return NO_ATOMS
+        single = type(value) is str and type(other) is str
+        found = []
+        for holds, cased, number in self._tests:
+            if single:
+                true = holds(value, other) if cased else holds(value.lower(), other.lower())
+            else:
+                lefts, rights = texts_of(value, cased), texts_of(other, cased)
+                true = any(holds(left, right) for right in rights for left in lefts)
+            if true:
+                found.append(number)
+        return frozenset(found) if found else NO_ATOMS
+
+
+def texts_of(value: Any, cased: bool) -> list[str]:
+    """The texts of a field, as `View.texts` and `View.lowered` give them."""
+    texts = [text for one in values_of(value) if (text := text_of(one)) is not None]
+    return texts if cased else [text.lower() for text in texts]
+
+
+class OneFieldView(View):
+    """Stands for an event of which only one field is known."""
+
+    def __init__(self, field: str, value: Any, values: tuple[Any, ...]) -> None:
+        super().__init__(None)  # type: ignore[arg-type]
+        if value is not MISSING:
+            self.fields = {field: value}
+        self._values = {field: values}
+
+    def get(self, name: str) -> Any:
+        """The field's value."""
+        return self.fields.get(name, MISSING)
+
+
+def values_of(value: Any) -> tuple[Any, ...]:
+    """The values of a field, as `View.values` gives them."""
+    if value is MISSING:
+        return ()
+    if isinstance(value, list | tuple):
+        return tuple(value[:MAX_VALUES_OF_FIELD]) or (None,)
+    return (value,)
+
+
+def is_plain(test: Test) -> bool:
+    """Whether a test is decided by looking its literal up in the text."""
+    return isinstance(test, Text) and test.kind != "glob"
+
+
+def is_costly(test: Test) -> bool:
+    """Whether a test needs a regular expression."""
+    return isinstance(test, Regex) or (isinstance(test, Text) and test.kind == "glob")
+
+
+def text_check(test: Test) -> Callable[[str, str], Any]:
+    """A glob or a regex as a function of a text and its lower case."""
+    if isinstance(test, Text):
+        whole = re.compile(pattern.glob_regex(test.parts)).fullmatch
+        return (lambda text, _: whole(text)) if test.cased else (lambda _, low: whole(low))
+    assert isinstance(test, Regex)
+    search = compile_regex(test.pattern).search
+    return lambda text, _: search(text[:MAX_REGEX_TEXT])

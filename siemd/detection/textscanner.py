@@ -1,0 +1,86 @@
+"""Thousands of text tests on one text in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ahocorasick
+
+from siemd.detection.nodes import Match, Text
+
+Atoms = frozenset[int]
+NO_ATOMS: Atoms = frozenset()
+FEW = 24  # substrings up to this number are found faster one by one
+
+
+class Numbers(dict[Match, int]):
+    """Gives every test a number, the same for equal ones."""
+
+    def __missing__(self, match: Match) -> int:
+        self[match] = number = len(self)
+        return number
+
+
+class TextScanner:
+    """Text tests of one case on one text: equality, prefixes, suffixes by look-up, substrings by Aho-Corasick."""
+
+    def __init__(self, tests: Mapping[Text, int]) -> None:
+        self._equals: dict[str, int] = {}
+        self._prefixes: dict[str, int] = {}
+        self._suffixes: dict[str, int] = {}
+        self._signs: dict[str, int] = {}
+        self._always: list[int] = []
+        self._few: list[tuple[str, int]] = []
+        self._automaton = ahocorasick.Automaton()
+        few = sum(test.kind == "contains" for test in tests) <= FEW
+        tables = {"equals": self._equals, "startswith": self._prefixes, "endswith": self._suffixes}
+        for test, number in tests.items():
+            literal = test.literal
+            if test.kind in tables:
+                tables[test.kind][literal] = number
+            elif few and literal:
+                self._few.append((literal, number))
+            elif len(literal) > 1:
+                self._automaton.add_word(literal, number)
+            elif literal:
+                self._signs[literal] = number
+            else:
+                self._always.append(number)
+        self._prefix_lengths = sorted({len(literal) for literal in self._prefixes})
+        self._suffix_lengths = sorted({len(literal) for literal in self._suffixes})
+        self._ascii_signs = [(sign, number) for sign, number in self._signs.items() if sign.isascii()]
+        self._substrings = bool(len(self._automaton))
+        if self._substrings:
+            self._automaton.make_automaton()
+
+    def scan(self, text: str, found: set[int]) -> None:
+        """Add the numbers of the tests that hold for the text."""
+        self._scan_ends(text, found)
+        for literal, number in self._few:
+            if literal in text:
+                found.add(number)
+        if self._substrings:
+            found |= {number for _, number in self._automaton.iter(text)}
+        if self._signs:
+            if text.isascii():
+                found.update([number for sign, number in self._ascii_signs if sign in text])
+            else:
+                found.update([self._signs[sign] for sign in self._signs.keys() & set(text)])
+        if self._always:
+            found.update(self._always)
+
+    def _scan_ends(self, text: str, found: set[int]) -> None:
+        number = self._equals.get(text)
+        if number is not None:
+            found.add(number)
+        for length in self._prefix_lengths:
+            number = self._prefixes.get(text[:length])
+            if number is not None:
+                found.add(number)
+        size = len(text)
+        for length in self._suffix_lengths:
+            if length > size:
+                break
+            number = self._suffixes.get(text[size - length :])
+            if number is not None:
+                found.add(number)
