@@ -74,7 +74,7 @@ class App:
             health=health.component("alerts"),
         )
         detection = DetectionStage(
-            await asyncio.to_thread(Detector, ruleset, config.detection, host),
+            await asyncio.to_thread(self._detector, ruleset),
             events,
             self._outlet(DETECTION, storing, "alerting"),
             lambda alerts: self._announce(alerts, alert_file),
@@ -121,6 +121,14 @@ class App:
         await reporter.write(running=False)
         self._log.log(40 if lost else 20, "siemd.stopped", lost_events=lost)
         return lost
+
+    def _detector(self, ruleset: Ruleset) -> Detector:
+        config, pool = self._config.detection, None
+        if config.workers > 1:
+            from siemd.detection.pool import WorkerPool  # costs nothing where it is not wanted
+
+            pool = WorkerPool(config.workers)
+        return Detector(ruleset, config, self._config.host_name(), pool)
 
     def _sources(self, events: Channel, checkpoints: dict[str, bytes]) -> Iterator[Coroutine[Any, Any, None]]:
         """Every source that is not switched off, ready to run."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from siemd.detection.config import DetectionConfig
 from siemd.detection.correlation import Correlator, Firing, GroupKey, Occurrence, weight_of
@@ -16,6 +16,9 @@ from siemd.detection.ruleset import Ruleset
 from siemd.detection.view import MISSING, View, text_of
 from siemd.events import Alert, Event
 
+if TYPE_CHECKING:
+    from siemd.detection.pool import WorkerPool  # only where there are several processes
+
 DEFAULT_GROUP = ("source_ip", "user_name", "computer")
 MAX_FIRINGS_PER_EVENT = 1_000
 
@@ -25,11 +28,13 @@ class Detector:
 
     host: stands in alerts whose events name none. The clock is the newest event time seen, or what `advance` says;
     once `advance` was called (live: before every batch), an event from the future neither moves the clock beyond it
-    (plus the `late` tolerance) nor counts as later than that.
+    (plus the `late` tolerance) nor counts as later than that. pool: other processes that help to match, the same
+    alerts all the same.
     """
 
-    def __init__(self, ruleset: Ruleset, config: DetectionConfig, host: str) -> None:
+    def __init__(self, ruleset: Ruleset, config: DetectionConfig, host: str, pool: WorkerPool | None = None) -> None:
         self._config = config
+        self._pool = pool
         self._incidents = IncidentBook(config, host)
         self._correlators: dict[str, Correlator] = {}
         self._clock_us = 0
@@ -43,6 +48,8 @@ class Detector:
         self.ruleset = ruleset
         self._incidents.suppress(ruleset.suppressions)
         self._matcher = Matcher(ruleset.plain)
+        if self._pool is not None:
+            self._pool.use(self._matcher)
         before = {one.state_key(): one for one in self._correlators.values()}
         self._correlators = {}
         self._users: dict[str, list[tuple[Correlator, int]]] = {}
@@ -65,29 +72,26 @@ class Detector:
 
     def process(self, events: Sequence[Event]) -> list[Alert]:
         """Check events in the order in which they come; returns incidents that opened, grew or closed."""
-        return self.apply(events, self.match(events))
-
-    def match(self, events: Sequence[Event]) -> Matches:
-        """What the plain rules say of events; changes nothing, so that other processes can do it too."""
-        return match(self._matcher, events)
-
-    def apply(self, events: Sequence[Event], matches: Matches) -> list[Alert]:
-        """Take what matched into windows and incidents: the part that has to be done in order, in one place."""
         alerts: list[Alert] = []
-        rules, before = self._matcher.rules, 0
-        for position, indices in matches:
-            for event in events[before : position + 1]:
-                self._tick(event.time_us)
-            before = position + 1
-            view = View(events[position])
-            for index in indices:
-                self._matched(rules[index], view, alerts)
-        for event in events[before:]:
-            self._tick(event.time_us)
+        if self._pool is None:
+            self._apply(events, match(self._matcher, events), alerts)
+        else:
+            for part, matches in self._pool.match(events):
+                self._apply(part, matches, alerts)
         self._events += len(events)
         self._judge(self._clock_us, alerts)
         alerts += self._incidents.close_idle(self._clock_us)
         return alerts
+
+    @property
+    def processes(self) -> int:
+        """How many processes match."""
+        return 1 if self._pool is None else self._pool.processes
+
+    def close(self) -> None:
+        """End the workers, if there are any; the detector is not used any more."""
+        if self._pool is not None:
+            self._pool.close()
 
     def advance(self, now_us: int) -> list[Alert]:
         """Tell the time (live only, before every batch and when nothing comes): close idle incidents."""
@@ -134,10 +138,25 @@ class Detector:
             **self._incidents.suppressions.counters(),
             **{name: self._retired.get(name, 0) for name in _correlator_counters(None)},
         }
+        if self._pool is not None:
+            totals |= self._pool.counters()
         for correlator in self._correlators.values():
             for name, value in _correlator_counters(correlator).items():
                 totals[name] += value
         return totals
+
+    def _apply(self, events: Sequence[Event], matches: Matches, alerts: list[Alert]) -> None:
+        """Take what matched into windows and incidents: the part that has to be done in order, in one place."""
+        rules, before = self._matcher.rules, 0
+        for position, indices in matches:
+            for event in events[before : position + 1]:
+                self._tick(event.time_us)
+            before = position + 1
+            view = View(events[position])
+            for index in indices:
+                self._matched(rules[index], view, alerts)
+        for event in events[before:]:
+            self._tick(event.time_us)
 
     def _tick(self, time_us: int) -> None:
         if time_us > self._clock_us:
@@ -175,7 +194,9 @@ class Detector:
                 fired = self._fired(correlator, firing, occurrence, alerts)
                 self._spread(correlator.correlation.key, fired, alerts)
 
-    def _fired(self, correlator: Correlator, firing: Firing, occurrence: Occurrence, alerts: list[Alert]) -> Occurrence:
+    def _fired(
+        self, correlator: Correlator, firing: Firing, occurrence: Occurrence, alerts: list[Alert]
+    ) -> Occurrence:
         """The condition of a correlation holds: its incident, and what the correlations that build on it see."""
         correlation, view, time_us = correlator.correlation, occurrence.view, occurrence.time_us
         if self.ruleset.alerts(correlation):

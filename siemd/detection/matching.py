@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from siemd.detection.logsource import route_of
 from siemd.detection.matcher import Matcher
 from siemd.events import Event
 
@@ -20,3 +21,9 @@ def match(matcher: Matcher, events: Sequence[Event]) -> Matches:
         if indices:
             found.append((position, list(indices)))
     return found
+
+
+def relevant(matcher: Matcher, events: Sequence[Event]) -> list[int]:
+    """The positions of events of a kind that any rule is about."""
+    program_of = matcher.program
+    return [position for position, event in enumerate(events) if program_of(route_of(event))]

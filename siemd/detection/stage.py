@@ -40,6 +40,7 @@ class DetectionStage:
         self._announce = announce
         self._health = health
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="detection")
+        self._step_events = MAX_EVENTS_A_STEP * (1 if detector.processes == 1 else 2 * detector.processes)
         self._reload: Ruleset | None = None
         self._resumed: list[Alert] = []
         self._untold: list[Alert] = []
@@ -82,6 +83,7 @@ class DetectionStage:
                     self._health.sent += len(batch.events)
                     await self._outlet.channel.put(batch)
         finally:
+            self._executor.submit(self._detector.close)
             self._executor.shutdown(wait=False)
 
     async def _use_rules(self) -> None:
@@ -101,7 +103,7 @@ class DetectionStage:
         if first is None:
             return None
         batches, events = [first], len(first.events)
-        while events < MAX_EVENTS_A_STEP and (batch := self._incoming.get_ready()) is not None:
+        while events < self._step_events and (batch := self._incoming.get_ready()) is not None:
             batches.append(batch)
             events += len(batch.events)
         return batches

@@ -1,0 +1,270 @@
+"""Matching plain rules in several processes: the daemon's own thread and workers beside it take parts of a batch.
+
+Only matching is shared out, which is stateless and the expensive part. What matched comes back in the order of the
+events, so windows and incidents see exactly what they would see without workers.
+"""
+
+from __future__ import annotations
+
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import structlog
+
+from siemd.detection.matcher import Matcher
+from siemd.detection.matching import Matches, match, relevant
+from siemd.detection.worker import (
+    BYTES_TO_MATCHES,
+    EVENTS_TO_BYTES,
+    SWITCH_S,
+    Kind,
+    read_frame,
+    write_frame,
+)
+from siemd.events import Event
+
+PART_EVENTS = 256
+AHEAD_PARTS = 3  # what a worker may have before it, so that it never waits for the daemon's thread
+STUCK_S = 30.0  # a part that takes longer is taken away from its worker, which is ended
+RESTART_S = 5.0  # at most one start of a worker in this time
+
+Part = tuple[Sequence[Event], Matches]
+Answer = tuple["_Worker", Kind | None, bytes]
+
+
+class _Work:
+    """One part of a batch: which events it spans, which of them have to be matched, and what came of it."""
+
+    __slots__ = ("end", "matches", "positions", "start", "waiting")
+
+    def __init__(self, start: int, end: int, positions: list[int], waiting: deque[_Work]) -> None:
+        self.start = start
+        self.end = end
+        self.positions = positions
+        self.matches: Matches | None = None
+        self.waiting = waiting  # its batch's parts that nobody has begun
+        waiting.append(self)
+
+
+class _Worker:
+    """One process, with a thread that writes to it and one that reads, so that neither side blocks the other."""
+
+    def __init__(self, answers: queue.SimpleQueue[Answer], rules: bytes) -> None:
+        self.ready = False
+        self.busy: deque[tuple[float, _Work]] = deque()
+        self._frames: queue.SimpleQueue[tuple[Kind, bytes] | None] = queue.SimpleQueue()
+        self._answers = answers
+        flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "siemd.detection.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            creationflags=flags,
+        )
+        for target in (self._write, self._read):
+            threading.Thread(target=target, name=f"worker {self._process.pid}", daemon=True).start()
+        self.use(rules)
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def use(self, rules: bytes) -> None:
+        """Compile other rules; not ready until it says so."""
+        self.ready = False
+        self._frames.put((Kind.RULES, rules))
+
+    def send(self, work: _Work, payload: bytes) -> None:
+        """Give it a part."""
+        self.busy.append((time.monotonic(), work))
+        self._frames.put((Kind.EVENTS, payload))
+
+    def end(self) -> None:
+        """End it now."""
+        self._frames.put(None)
+        self._process.kill()
+        self._process.wait()
+
+    def _write(self) -> None:
+        assert self._process.stdin
+        try:
+            while (frame := self._frames.get()) is not None:
+                write_frame(self._process.stdin, *frame)  # type: ignore[arg-type]
+        except (OSError, ValueError):
+            pass  # it died: the reading thread tells
+        try:
+            self._process.stdin.close()
+        except OSError:
+            pass
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        with self._process.stdout as stream:
+            while (frame := read_frame(stream)) is not None:  # type: ignore[arg-type]
+                self._answers.put((self, *frame))
+        self._answers.put((self, None, b""))
+
+
+class WorkerPool:
+    """`match` for one thread at a time. restarts: workers that died and were replaced; redone: parts done again."""
+
+    def __init__(self, processes: int, stuck_s: float = STUCK_S) -> None:
+        """processes: how many match, the calling thread among them: one less is started."""
+        self.processes = processes
+        self._stuck_s = stuck_s
+        self.restarts = self.redone = 0
+        self._wanted = processes - 1
+        self._workers: list[_Worker] = []
+        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._rules = b""
+        self._matcher = Matcher(())
+        self._next_start_s = 0.0
+        self._closed = False
+        sys.setswitchinterval(SWITCH_S)
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers."""
+        return [worker.pid for worker in self._workers]
+
+    @property
+    def ready(self) -> int:
+        """How many workers have compiled the rules."""
+        self._hear()
+        return sum(worker.ready for worker in self._workers)
+
+    def counters(self) -> dict[str, int]:
+        """What health shows."""
+        return {
+            "workers": len(self._workers),
+            "worker_restarts": self.restarts,
+            "redone_parts": self.redone,
+        }
+
+    def use(self, matcher: Matcher) -> None:
+        """Match by these rules from the next batch on; workers compile them too, and help as soon as they have."""
+        self._matcher = matcher
+        self._rules = pickle.dumps(matcher.rules)
+        self._hear()
+        for worker in self._workers:
+            worker.use(self._rules)
+        while len(self._workers) < self._wanted and not self._closed:
+            self._workers.append(_Worker(self._answers, self._rules))
+
+    def match(self, events: Sequence[Event]) -> Iterator[Part]:
+        """What matches in each part of a batch, in order; a part that a worker dies on is done again."""
+        waiting: deque[_Work] = deque()
+        for work in self._share_out(events, waiting):
+            while work.matches is None:
+                self._advance(events, work, waiting)
+            yield events[work.start : work.end], work.matches
+
+    def close(self) -> None:
+        """End the workers."""
+        self._closed = True
+        for worker in self._workers:
+            worker.end()
+        self._workers = []
+
+    def _share_out(self, events: Sequence[Event], waiting: deque[_Work]) -> list[_Work]:
+        """Parts of about as many events that have to be matched; together they span all events."""
+        positions = relevant(self._matcher, events)
+        works: list[_Work] = []
+        start = 0
+        for first in range(0, len(positions), PART_EVENTS):
+            chosen = positions[first : first + PART_EVENTS]
+            works.append(_Work(start, chosen[-1] + 1, chosen, waiting))
+            start = chosen[-1] + 1
+        if not works:
+            works.append(_Work(0, 0, [], waiting))
+        works[-1].end = len(events)
+        return works
+
+    def _advance(self, events: Sequence[Event], work: _Work, waiting: deque[_Work]) -> None:
+        """Do whatever brings this part on: give workers enough to do, else match a part here, else wait for them."""
+        self._hear()
+        self._feed(events, waiting)
+        if work.matches is not None:
+            return
+        if waiting:
+            mine = waiting.popleft()
+            mine.matches = self._match(events, mine)
+        else:
+            self._hear(wait_s=min(1.0, self._stuck_s))
+            self._end_stuck()
+
+    def _feed(self, events: Sequence[Event], waiting: deque[_Work]) -> None:
+        """Give every worker enough to do, the one with least first; keep one part for this thread."""
+        self._replace_dead()
+        while len(waiting) > 1:
+            able = [worker for worker in self._workers if worker.ready and len(worker.busy) < AHEAD_PARTS]
+            if not able:
+                return
+            work = waiting.popleft()
+            try:
+                payload = EVENTS_TO_BYTES.encode([events[position] for position in work.positions])
+            except (TypeError, ValueError, OverflowError, RecursionError):  # values that bytes can't hold
+                work.matches = self._match(events, work)
+                return
+            min(able, key=lambda worker: len(worker.busy)).send(work, payload)
+
+    def _match(self, events: Sequence[Event], work: _Work) -> Matches:
+        return _spread(work, match(self._matcher, [events[position] for position in work.positions]))
+
+    def _hear(self, wait_s: float = 0.0) -> None:
+        """Take what workers have answered; with wait_s, wait so long for the first of it."""
+        while True:
+            try:
+                worker, kind, payload = self._answers.get(timeout=wait_s) if wait_s else self._answers.get_nowait()
+            except queue.Empty:
+                return
+            wait_s = 0.0
+            if kind is Kind.READY:
+                worker.ready = True
+            elif kind is Kind.MATCHES:
+                _, work = worker.busy.popleft()
+                work.matches = _spread(work, BYTES_TO_MATCHES.decode(payload))
+            elif kind is Kind.FAILED:
+                if worker.busy:
+                    self._do_again(worker, 1)
+            elif worker in self._workers:
+                self._lost(worker)
+
+    def _lost(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.end()
+        self.restarts += 1
+        structlog.get_logger("siemd.detection").error(
+            "detection.worker_died", pid=worker.pid, unfinished_parts=len(worker.busy)
+        )
+        self._do_again(worker, len(worker.busy))
+
+    def _do_again(self, worker: _Worker, parts: int) -> None:
+        """Put a worker's first parts back in front of what waits."""
+        self.redone += parts
+        for work in reversed([worker.busy.popleft()[1] for _ in range(parts)]):
+            work.waiting.appendleft(work)
+
+    def _end_stuck(self) -> None:
+        now_s = time.monotonic()
+        for worker in self._workers:
+            if worker.busy and now_s - worker.busy[0][0] > self._stuck_s:
+                worker.end()  # its reading thread then tells that it is lost
+
+    def _replace_dead(self) -> None:
+        if len(self._workers) < self._wanted and time.monotonic() >= self._next_start_s:
+            self._next_start_s = time.monotonic() + RESTART_S
+            self._workers.append(_Worker(self._answers, self._rules))
+
+
+def _spread(work: _Work, matches: Matches) -> Matches:
+    """Positions among the events that were matched as positions among all of the part."""
+    return [(work.positions[position] - work.start, indices) for position, indices in matches]

@@ -1,0 +1,93 @@
+"""A process that matches plain rules for the daemon: rules and events come in on stdin, matches go out on stdout.
+
+Frames: length and kind (see `Kind`), then the payload. It ends when stdin does, whatever it is doing, so it never
+outlives the daemon; signals that stop a daemon and its children together leave it to that.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import struct
+import sys
+import threading
+from enum import IntEnum
+from typing import BinaryIO
+
+import msgspec
+
+from siemd.detection.matcher import Matcher
+from siemd.detection.matching import Matches, match
+from siemd.events import Event
+
+HEADER = struct.Struct("<IB")
+SWITCH_S = 0.001  # threads that only move bytes must not wait long for one that matches
+EVENTS_TO_BYTES = msgspec.msgpack.Encoder()
+BYTES_TO_EVENTS = msgspec.msgpack.Decoder(list[Event])
+BYTES_TO_MATCHES = msgspec.msgpack.Decoder(Matches)
+
+
+class Kind(IntEnum):
+    """What a frame holds. RULES are pickled (our own daemon made them); READY answers when they are compiled."""
+
+    RULES = 1
+    EVENTS = 2
+    READY = 3
+    MATCHES = 4
+    FAILED = 5
+
+
+def read_frame(stream: BinaryIO) -> tuple[Kind, bytes] | None:
+    """The next frame; None at the end."""
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    length, kind = HEADER.unpack(header)
+    payload = stream.read(length)
+    return (Kind(kind), payload) if len(payload) == length else None
+
+
+def write_frame(stream: BinaryIO, kind: Kind, payload: bytes = b"") -> None:
+    """Send a frame; OSError when nobody reads any more."""
+    stream.write(HEADER.pack(len(payload), kind))
+    stream.write(payload)
+    stream.flush()
+
+
+def main() -> None:
+    """Work until stdin ends."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    sys.setswitchinterval(SWITCH_S)
+    answers = open(os.dup(1), "wb")  # noqa: SIM115, PTH123 - stays open; nothing that prints may come between
+    os.dup2(2, 1)
+    frames: queue.SimpleQueue[tuple[Kind, bytes]] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(frames,), daemon=True).start()
+    matcher = Matcher(())
+    while True:
+        kind, payload = frames.get()
+        try:
+            if kind is Kind.RULES:
+                matcher = Matcher(pickle.loads(payload))  # noqa: S301 - from our own parent
+                write_frame(answers, Kind.READY)
+            else:
+                found = match(matcher, BYTES_TO_EVENTS.decode(payload))
+                write_frame(answers, Kind.MATCHES, EVENTS_TO_BYTES.encode(found))
+        except BrokenPipeError:
+            os._exit(0)
+        except Exception as error:  # the daemon does it itself, and meets the fault where it is told
+            write_frame(answers, Kind.FAILED, repr(error).encode(errors="replace"))
+
+
+def _read(frames: queue.SimpleQueue[tuple[Kind, bytes]]) -> None:
+    stream = sys.stdin.buffer
+    while (frame := read_frame(stream)) is not None:
+        frames.put(frame)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Several processes match what one would, in the same order, whatever happens to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+
+from siemd.detection import DetectionConfig, Detector, Ruleset
+from siemd.detection.pool import WorkerPool
+from siemd.events import Alert, Event
+from support.waiting import wait_until
+
+RULES = """
+title: probe
+name: probe
+logsource: {product: siemd, category: network}
+detection: {s: {event_type: probe, message|contains: evil}, condition: s}
+---
+title: many
+name: many
+correlation: {type: event_count, rules: [probe], group-by: [source_ip], timespan: 60s, condition: {gte: 5}}
+---
+title: log
+name: log
+logsource: {product: windows}
+detection: {s: {Command|re: 'e+v.*l'}, condition: s}
+"""
+
+
+def mixed(tools: Any, count: int) -> list[Event]:
+    """Facts and records, some that match, some that no rule is about."""
+    events: list[Event] = []
+    for number in range(count):
+        words = "evil" if number % 7 == 0 else "good"
+        match number % 4:
+            case 0:
+                events.append(tools.fact(number / 10, source_ip=f"192.0.2.{number % 5}", message=words))
+            case 1:
+                events.append(tools.log(number / 10, Command=f"{words} {number}", TargetUserName=f"u{number % 9}"))
+            case 2:
+                events.append(tools.fact(number / 10, "other", message="evil"))
+            case _:
+                events.append(tools.fact(number / 10 - 30, source_ip="192.0.2.9", message=words))
+    return events
+
+
+def told(detector: Detector, events: list[Event], step: int = 2_000) -> list[Alert]:
+    alerts = []
+    for start in range(0, len(events), step):
+        alerts += detector.process(events[start : start + step])
+    return [*alerts, *detector.finish()]
+
+
+@pytest.fixture
+def pool() -> Iterator[WorkerPool]:
+    made = WorkerPool(3)
+    yield made
+    made.close()
+
+
+def make(ruleset: Ruleset, pool: WorkerPool | None = None) -> Detector:
+    detector = Detector(ruleset, DetectionConfig(), "h", pool)
+    if pool is not None:
+        wait_until(lambda: pool.ready == 2, "both workers have compiled the rules")
+    return detector
+
+
+def same(left: list[Alert], right: list[Alert]) -> bool:
+    return msgspec.json.encode(left) == msgspec.json.encode(right)
+
+
+def test_the_alerts_are_those_of_one_process(tools: Any, pool: WorkerPool) -> None:
+    events = mixed(tools, 9_000)
+    ruleset = tools.rules(RULES)
+    alone = told(make(ruleset), events)
+    assert len(alone) > 20
+    detector = make(ruleset, pool)
+    assert same(told(detector, events), alone)
+    assert detector.counters()["worker_restarts"] == 0
+    assert detector.counters()["checked_events"] == 9_000
+
+
+def test_a_worker_that_dies_or_hangs_costs_nothing(tools: Any) -> None:
+    pool = WorkerPool(3, stuck_s=0.5)
+    events = mixed(tools, 9_000)
+    ruleset = tools.rules(RULES)
+    alone = told(make(ruleset), events)
+    detector = make(ruleset, pool)
+    hanging, dying = before = pool.pids
+    os.kill(hanging, signal.SIGSTOP)
+    os.kill(dying, signal.SIGKILL)
+    assert same(told(detector, events), alone)
+    assert pool.redone >= 1
+    wait_until(lambda: detector.process(events[:10]) is not None and pool.ready == 2, "both are replaced")
+    assert pool.restarts == 2
+    assert not {*before} & {*pool.pids}
+    pool.close()
+
+
+def test_a_reload_reaches_every_worker(tools: Any, pool: WorkerPool) -> None:
+    events = mixed(tools, 4_000)
+    detector, alone = make(tools.rules(RULES), pool), make(tools.rules(RULES))
+    assert same(told(detector, events), told(alone, events))
+    other = tools.rules(RULES.replace("contains: evil", "contains: good"))
+    detector.reload(other)
+    alone.reload(other)
+    assert same(told(detector, events), told(alone, events)), "at once, while they compile"
+    wait_until(lambda: pool.ready == 2, "both workers have compiled the new rules")
+
+
+def test_values_that_bytes_cannot_hold_are_matched_here(tools: Any, pool: WorkerPool) -> None:
+    events = mixed(tools, 2_000)
+    for number in (1, 801, 1601):
+        events[number].fields["Command"] = "evil \ud800"  # type: ignore[union-attr]
+        events[number].fields["Huge"] = 1 << 100  # type: ignore[union-attr]
+    ruleset = tools.rules(RULES)
+    alone = make(ruleset).process(events)
+    assert [alert.incident_id for alert in make(ruleset, pool).process(events)] == [a.incident_id for a in alone]
+
+
+def test_a_fault_in_matching_is_met_in_the_daemon(tools: Any, pool: WorkerPool) -> None:
+    events = mixed(tools, 2_000)
+    detector = make(tools.rules(RULES), pool)
+    events[1_001].fields = 7  # type: ignore[union-attr]
+    with pytest.raises(AttributeError):
+        detector.process(events)
+    events[1_001].fields = {}  # type: ignore[union-attr]
+    assert same(told(make(tools.rules(RULES), None), events), told(_fresh(tools, pool), events))
+
+
+def _fresh(tools: Any, pool: WorkerPool) -> Detector:
+    return Detector(tools.rules(RULES), DetectionConfig(), "h", pool)
+
+
+def test_workers_end_with_the_pool_and_ignore_what_stops_daemons(tools: Any) -> None:
+    pool = WorkerPool(2)
+    make_one = Detector(tools.rules(RULES), DetectionConfig(), "h", pool)
+    wait_until(lambda: pool.ready == 1, "the worker is ready")
+    (pid,) = pool.pids
+    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGINT)
+    events = mixed(tools, 2_000)
+    make_one.process(events)
+    assert pool.restarts == 0
+    make_one.close()
+    assert not psutil.pid_exists(pid)
