@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,7 +55,8 @@ class StatusReporter:
 
     async def write(self, *, running: bool) -> None:
         """Replace the status file; a failure is counted and does no harm."""
-        data = msgspec.json.format(msgspec.json.encode(self._snapshot(running=running)), indent=1)
+        text = json.dumps(self._snapshot(running=running), indent=1, ensure_ascii=False)
+        data = text.encode("utf-8", "replace")  # names of files may hold what is no UTF-8
         try:
             await asyncio.to_thread(_replace, self._path, data)
         except OSError as error:

@@ -35,6 +35,16 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
 
 
+def test_a_name_that_is_no_utf_8_stops_no_report(tmp_path: Path) -> None:
+    """The watchdog is fed by the reporter: one broken rule with an odd name must not get siemd killed."""
+    health = Health()
+    health.component("rules").error("degraded", os.fsdecode(b"rules/\xff.yml:1:1: wrong"))
+    asyncio.run(reporter(tmp_path, health).write(running=True))
+    status = read_status(tmp_path)
+    assert status is not None
+    assert status["components"][0]["detail"] == "rules/?.yml:1:1: wrong"
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
 def test_a_damaged_file_is_no_status(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "status.json").write_bytes(content)
