@@ -7,10 +7,12 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from siemd.detection import DetectionConfig, Ruleset, load_ruleset, reload
+from siemd.detection.config import ImportedConfig
 from siemd.detection.reload import RuleWatcher
 from siemd.health import ComponentHealth
 
@@ -24,8 +26,8 @@ detection: {s: {event_type: probe}, condition: s}
 class Watched:
     """A watcher over one folder, and the sets it handed out."""
 
-    def __init__(self, folder: Path) -> None:
-        self.config = DetectionConfig(rules=[str(folder)])
+    def __init__(self, folder: Path, **config: Any) -> None:
+        self.config = DetectionConfig(rules=[str(folder)], **config)
         self.health = ComponentHealth(name="rules")
         self.used: list[Ruleset] = []
         self.watcher = RuleWatcher(self.config, self.used.append, self.health, load_ruleset(self.config))
@@ -87,4 +89,53 @@ async def test_a_broken_rule_keeps_the_old_set_and_says_where(tmp_path: Path) ->
         path.write_text(RULE)
         watched.watcher.request()
         await watched.until(lambda: watched.used)
+    assert watched.health.status == "ok"
+
+
+QUIET = "{name: n, owner: o, reason: r, expires: 2090-01-01, rules: a}"
+
+
+@pytest.mark.usefixtures("quick")
+async def test_overlay_and_suppressions_are_watched_too(tmp_path: Path) -> None:
+    rules, overlay, quiet = tmp_path / "rules", tmp_path / "o.yml", tmp_path / "s.yml"
+    rules.mkdir()
+    (rules / "a.yml").write_text(RULE)
+    overlay.write_text("overlay: []\n")
+    quiet.write_text("suppressions: []\n")
+    watched = Watched(rules, overlay=[str(overlay)], suppressions=[str(quiet)])
+    async with watched.running():
+        await watched.until(lambda: watched.watcher._seen)
+        overlay.write_text("overlay: [{rules: a, level: critical}]\n")
+        await watched.until(lambda: watched.used and watched.used[-1].rules[0].level == "critical")
+        quiet.write_text(f"suppressions: [{QUIET}]\n")
+        await watched.until(lambda: watched.used[-1].suppressions.entries)
+        overlay.write_text("overlay: [{rules: a, level: urgent}]\n")
+        await watched.until(lambda: watched.health.errors)
+        assert f"{overlay}:1:29: unknown level" in watched.health.detail
+    assert watched.used[-1].rules[0].level == "critical", "the old set stays"
+
+
+async def test_refused_imports_and_warnings_keep_nothing_back(tmp_path: Path) -> None:
+    imported, overlay = tmp_path / "imported", tmp_path / "o.yml"
+    imported.mkdir()
+    (imported / "bad.yml").write_text("title: [\ndetection: x\n")
+    (tmp_path / "a.yml").write_text(RULE)
+    overlay.write_text("overlay: [{rules: b, level: high}]\n")
+    watched = Watched(tmp_path / "a.yml", overlay=[str(overlay)], imported=ImportedConfig(folder=str(imported)))
+    watched.config.rules.append("imported")
+    async with watched.running():
+        watched.watcher.request()
+        await watched.until(lambda: watched.used)
+    assert watched.health.status == "ok"
+    assert watched.health.detail.startswith("1 rules; 1 imported ones refused; 1 warnings, the first: ")
+
+
+async def test_an_expired_suppression_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(RULE)
+    quiet = tmp_path / "s.yml"
+    quiet.write_text(f"suppressions: [{QUIET.replace('2090', '2020')}]\n")
+    watched = Watched(tmp_path / "a.yml", suppressions=[str(quiet)])
+    async with watched.running():
+        watched.watcher.request()
+        await watched.until(lambda: "the suppression n of o expired" in watched.health.detail)
     assert watched.health.status == "ok"

@@ -1,0 +1,217 @@
+"""Rules are taken out of folders and packages; a hostile package changes nothing."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from siemd.detection import package
+from siemd.detection.package import MARK, import_rules, name_of
+from siemd.errors import UserError
+
+RULE = b"title: t\nlogsource: {product: windows}\ndetection:\n  s: {A: x}\n  condition: s\n"
+
+
+def packed(path: Path, *entries: tuple[str | zipfile.ZipInfo, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as file:
+        for name, data in entries:
+            file.writestr(name, data)
+    return path
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def refused(source: Path, folder: Path) -> str:
+    """The error's text; nothing of the import may be left anywhere."""
+    before = files_below(folder.parent)
+    with pytest.raises(UserError) as caught:
+        import_rules(source, folder)
+    assert files_below(folder.parent) == before
+    return str(caught.value)
+
+
+def test_a_package_is_taken_with_its_folders(tmp_path: Path) -> None:
+    source = packed(
+        tmp_path / "sigma_core.zip",
+        ("rules/windows/a.yml", RULE),
+        ("rules/b.yaml", RULE),
+        ("README.md", b"hello"),
+        ("tests/other.yml", b"title: x\njobs: {}\n"),
+        (".github/workflow.yml", RULE),
+    )
+    done = import_rules(source, tmp_path / "rules" / name_of(source))
+    assert done.folder == tmp_path / "rules" / "sigma_core"
+    assert (done.files, done.other, done.passed_over, done.replaced) == (2, 1, 2, False)
+    assert files_below(done.folder) == [MARK, "rules/b.yaml", "rules/windows/a.yml"]
+    assert (done.folder / "rules/b.yaml").read_bytes() == RULE
+    assert [path.name for path in (tmp_path / "rules").iterdir()] == ["sigma_core"]
+
+
+def test_a_folder_is_taken_without_links_and_hidden_files(tmp_path: Path) -> None:
+    source = tmp_path / "mine"
+    (source / "deep").mkdir(parents=True)
+    (source / ".git").mkdir()
+    (source / "deep" / "a.yml").write_bytes(RULE)
+    (source / ".git" / "b.yml").write_bytes(RULE)
+    (tmp_path / "secret.yml").write_bytes(RULE)
+    (source / "link.yml").symlink_to(tmp_path / "secret.yml")
+    (source / "loop").symlink_to(source)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(source / "pipe.yml")
+    done = import_rules(source, tmp_path / "rules" / "mine")
+    assert files_below(done.folder) == [MARK, "deep/a.yml"]
+
+
+def test_an_import_of_the_same_name_is_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "rules" / "x"
+    import_rules(packed(tmp_path / "1.zip", ("old.yml", RULE)), target)
+    assert import_rules(packed(tmp_path / "2.zip", ("new.yml", RULE)), target).replaced
+    assert files_below(tmp_path / "rules") == [f"x/{MARK}", "x/new.yml"]
+
+
+def test_a_failed_import_leaves_the_one_before(tmp_path: Path) -> None:
+    target = tmp_path / "rules" / "x"
+    import_rules(packed(tmp_path / "1.zip", ("old.yml", RULE)), target)
+    refused(packed(tmp_path / "2.zip", ("new.yml", RULE), ("../evil.yml", RULE)), target)
+    assert (target / "old.yml").exists()
+
+
+def test_what_siemd_did_not_import_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "rules"
+    target.mkdir()
+    (target / "precious.yml").write_bytes(RULE)
+    assert "would be replaced" in refused(packed(tmp_path / "1.zip", ("a.yml", RULE)), target)
+
+
+def test_a_broken_rule_is_taken_too_so_that_it_is_told(tmp_path: Path) -> None:
+    source = packed(tmp_path / "p.zip", ("a.yml", b"title: [\ndetection: x\n"))
+    assert import_rules(source, tmp_path / "x").files == 1
+
+
+HOSTILE_NAMES = [
+    "../evil.yml",
+    "rules/../../evil.yml",
+    "/etc/evil.yml",
+    "C:/evil.yml",
+    "c:evil.yml",
+    "..\\evil.yml",
+    "rules\\..\\evil.yml",
+    "rules/nul.yml",
+    "COM1.yml",
+    "a//b.yml",
+    "./a.yml",
+    "a\x01.yml",
+    "rules /a.yml",
+    "rules./a.yml",
+    "x" * 500 + ".yml",
+    "/".join(["d"] * 30) + "/a.yml",
+    "../readme.md",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_names_that_lead_elsewhere_refuse_the_package(tmp_path: Path, name: str) -> None:
+    info = zipfile.ZipInfo("x")
+    info.filename = name  # ZipInfo itself would tidy it
+    text = refused(packed(tmp_path / "p.zip", ("good.yml", RULE), (info, RULE)), tmp_path / "rules" / "x")
+    assert "nothing was imported" in text
+
+
+def test_a_link_in_a_package_is_passed_over(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("link.yml")
+    link.create_system = 3
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    done = import_rules(packed(tmp_path / "p.zip", (link, b"/etc/passwd"), ("a.yml", RULE)), tmp_path / "x")
+    assert (done.files, done.passed_over) == (1, 1)
+    assert not (done.folder / "link.yml").is_symlink()
+
+
+def test_doubles_refuse_the_package(tmp_path: Path) -> None:
+    text = refused(packed(tmp_path / "p.zip", ("a.yml", RULE), ("A.YML", RULE)), tmp_path / "x")
+    assert "stands there twice" in text
+
+
+def test_bombs_are_refused(tmp_path: Path) -> None:
+    large = RULE + b"#" * (3 << 20)
+    assert "larger than" in refused(packed(tmp_path / "1.zip", ("a.yml", large)), tmp_path / "x")
+    dense = RULE + b"#" * (1 << 20)
+    assert "packed more than" in refused(packed(tmp_path / "2.zip", ("a.yml", dense)), tmp_path / "x")
+    lzma = packed(tmp_path / "3.zip", ("a.yml", RULE), compression=zipfile.ZIP_LZMA)
+    assert "cannot be read within limits" in refused(lzma, tmp_path / "x")
+
+
+def test_a_size_that_lies_is_refused(tmp_path: Path) -> None:
+    path = packed(tmp_path / "p.zip", ("a.yml", RULE + b"x: " + b"#" * (3 << 20)))
+    data = bytearray(path.read_bytes())
+    central = data.index(b"PK\x01\x02")
+    data[central + 24 : central + 28] = struct.pack("<I", 10)  # the uncompressed size in the directory
+    path.write_bytes(data)
+    refused(path, tmp_path / "x")
+
+
+def test_limits_on_files_and_total(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = packed(tmp_path / "p.zip", *((f"{n}.yml", RULE) for n in range(5)))
+    monkeypatch.setattr(package, "MAX_FILES", 4)
+    assert "more than 4 files" in refused(source, tmp_path / "x")
+    monkeypatch.setattr(package, "MAX_FILES", 1)
+    assert "more than 4 entries" in refused(source, tmp_path / "x")
+    monkeypatch.setattr(package, "MAX_FILES", 100)
+    monkeypatch.setattr(package, "MAX_TOTAL_BYTES", 3 * len(RULE))
+    assert "MiB of YAML" in refused(source, tmp_path / "x")
+
+
+def test_what_is_no_package_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"no zip at all")
+    assert "no whole zip" in refused(tmp_path / "a.zip", tmp_path / "x")
+    assert "does not exist" in refused(tmp_path / "none", tmp_path / "x")
+    assert "holds no Sigma rule" in refused(packed(tmp_path / "e.zip"), tmp_path / "x")
+    folder = tmp_path / "source"
+    folder.mkdir()
+    with pytest.raises(UserError, match="lies inside of"):
+        import_rules(folder, folder / "x")
+
+
+def test_a_damaged_package_is_told(tmp_path: Path) -> None:
+    path = packed(tmp_path / "p.zip", ("a.yml", os.urandom(2000).hex().encode() + b"\n" + RULE))
+    data = bytearray(path.read_bytes())
+    data[200:220] = b"\xff" * 20
+    path.write_bytes(data)
+    assert "no whole zip" in refused(path, tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("sigma_core++.zip", "sigma_core"), ("a b (1).ZIP", "a-b-1"), ("…", "rules"), ("Règles", "Regles")],
+)
+def test_the_name_of_an_import(tmp_path: Path, source: str, name: str) -> None:
+    assert name_of(tmp_path / source) == name
+
+
+@given(st.binary(max_size=300), st.integers(0, 400), st.binary(max_size=8))
+def test_any_bytes_are_imported_or_refused(noise: bytes, place: int, change: bytes) -> None:
+    import tempfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.yml", RULE + noise)
+    data = bytearray(buffer.getvalue())
+    data[place : place + len(change)] = change
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "p.zip")
+        path.write_bytes(data)
+        try:
+            import_rules(path, Path(folder, "rules", "x"))
+        except UserError:
+            pass
+        outside = {one.name for one in Path(folder).iterdir()} - {"p.zip", "rules"}
+        assert not outside
