@@ -213,6 +213,6 @@ def test_check_tells_expired_and_idle_entries_as_warnings(siemd: Command) -> Non
     assert siemd("check") == 0
     assert "no problem, 2 warnings" in siemd.out
     assert "o.yml:1:12: no rule is meant by 'pingg'; did you mean 'ping'?" in siemd.err
-    assert "s.yml:1:25: the suppression old of anna expired at 2020-01-02T00:00Z" in siemd.err
+    assert "s.yml:1:23: the suppression old of anna expired at 2020-01-02T00:00Z" in siemd.err
     (siemd.folder / "s.yml").write_text("suppressions: [{name: old}]\n")
     assert siemd("check") == 2
