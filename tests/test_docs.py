@@ -10,6 +10,8 @@ import pytest
 from siemd.cli import _parser
 from siemd.config import parse_config
 from siemd.detection import load_ruleset
+from siemd.detection.overlay import read_overlay
+from siemd.detection.suppressionfile import read_suppressions
 from siemd.yamlfile import load_documents
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -33,6 +35,10 @@ def test_yaml_in_the_docs_is_accepted(block: str, tmp_path: Path, monkeypatch: p
         ruleset = load_ruleset([tmp_path])
         assert not ruleset.problems, ruleset.problems[0]
         assert ruleset.rules
+    elif block.startswith(("overlay:", "suppressions:")):
+        read = read_overlay if block.startswith("overlay:") else read_suppressions
+        entries, problems = read("doc.yml", block)
+        assert entries and not problems, problems
     else:
         for document in load_documents("siemd.yaml", block):
             parse_config(document)
