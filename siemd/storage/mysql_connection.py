@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 import aiomysql
 import msgspec
 import pymysql
-from pymysql.constants import FIELD_TYPE
+from pymysql.constants import CLIENT, CR, FIELD_TYPE
 from pymysql.converters import conversions
 
 from siemd.errors import UserError
@@ -50,6 +50,7 @@ _HINTS = {
     1698: "give siemd's user a password: ALTER USER … IDENTIFIED BY '…'",
     1792: "the server is read-only: point storage.url at the primary",
     1836: "the server is read-only: point storage.url at the primary",
+    CR.CR_SSL_CONNECTION_ERROR: "set its ssl_cert and ssl_key, or take ssl… out of storage.url if the network is safe",
     2003: "start the server, or correct host and port in storage.url",
     3159: "the server wants TLS: add ?ssl_ca=FILE to storage.url",
 }
@@ -60,6 +61,16 @@ class _Cursor(aiomysql.Cursor):  # type: ignore[misc]
 
     async def _show_warnings(self, conn: Any) -> None:
         """Leave them where they are."""
+
+
+class _Connection(aiomysql.Connection):  # type: ignore[misc]
+    """A connection that asks for TLS gets it or ends: aiomysql would log in without, if only the server said so."""
+
+    async def _get_server_information(self) -> None:
+        """Read the server's greeting; nothing has been sent yet."""
+        await super()._get_server_information()
+        if self._ssl_context and not self.server_capabilities & CLIENT.SSL:
+            raise pymysql.err.OperationalError(CR.CR_SSL_CONNECTION_ERROR, "the server offers no TLS")
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -123,7 +134,7 @@ async def connect(address: Address) -> Any:
     """A new connection, its session set so that no server's default matters; raises StoreError."""
     connection = None
     try:
-        connection = await aiomysql.connect(
+        connection = _Connection(
             host=address.host,
             port=address.port,
             user=address.user,
@@ -138,6 +149,7 @@ async def connect(address: Address) -> Any:
             conv=_CONVERSIONS,
             cursorclass=_Cursor,
         )
+        await connection._connect()
         async with connection.cursor() as cursor:
             await cursor.execute("SELECT @@max_allowed_packet")
             (packet_bytes,) = await cursor.fetchone()

@@ -51,6 +51,17 @@ async def test_tls_is_used_and_checked(certificate: Path, mariadb: MariaServer, 
         await _cipher(url)
 
 
+async def test_a_server_without_tls_gets_neither_password_nor_events(mariadb: MariaServer, mysql_database: str) -> None:
+    mariadb.stop()
+    mariadb.start("--skip-ssl")
+    try:
+        with pytest.raises(StoreError, match="offers no TLS"):
+            await _cipher(f"{mariadb.url(mysql_database)}?ssl_verify=no")
+    finally:
+        mariadb.stop()
+        mariadb.start()
+
+
 async def test_wrong_password_and_missing_database_say_what_to_do(mariadb: MariaServer, mysql_database: str) -> None:
     url = mariadb.url(mysql_database)
     wrong = url.replace(mysql_database, "siemd_nowhere")
