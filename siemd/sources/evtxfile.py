@@ -26,6 +26,10 @@ CHUNK_BYTES = 65536
 BATCH_EVENTS = 512
 MAX_RECORD_BYTES = 4 << 20
 
+_TABLES_AT = 128  # in a chunk: 64 buckets of names, then 32 of templates
+_TABLES = struct.Struct("<96I")
+_OFFSET = struct.Struct("<I")
+
 
 class EvtxError(ValueError):
     """What of the file could not be read, and why; raised after all that could be read."""
@@ -63,6 +67,9 @@ def read_events(source: Path | str | BinaryIO) -> Iterator[list[LogEvent]]:
             problem_count += 1
             if len(problems) < 3:
                 problems.append(result)
+    if chunks.looped:
+        problem_count += len(chunks.looped)
+        problems.append("tables of names that lead in a circle")
     if batch:
         yield batch
     if problem_count:
@@ -109,6 +116,8 @@ class _Chunks(io.RawIOBase):
         self._order = self._sorted_chunks(count)
         self._size = HEADER_BYTES + count * CHUNK_BYTES if body else size
         self._position = 0
+        self._loaded_index, self._loaded = -1, b""
+        self.looped: set[int] = set()  # chunks with tables that were emptied
         self.record_limit = (count + 1) * CHUNK_BYTES // 24  # no record is smaller: a hostile file cannot loop
 
     def _sorted_chunks(self, count: int) -> list[int]:
@@ -142,13 +151,44 @@ class _Chunks(io.RawIOBase):
         while left:
             index, offset = divmod(self._position - HEADER_BYTES, CHUNK_BYTES)
             if index < 0:
-                start, room = self._position, min(HEADER_BYTES, self._size) - self._position
+                offset, room = self._position, min(HEADER_BYTES, self._size) - self._position
             else:
-                start, room = HEADER_BYTES + self._order[index] * CHUNK_BYTES + offset, CHUNK_BYTES - offset
+                room = CHUNK_BYTES - offset
             wanted = min(left, room)
-            self._file.seek(start)
-            piece = self._file.read(wanted)
-            pieces.append(piece.ljust(wanted, b"\x00"))
+            pieces.append(self._piece(index, offset, wanted))
             self._position += wanted
             left -= wanted
         return b"".join(pieces)
+
+    def _piece(self, index: int, offset: int, size: int) -> bytes:
+        """Bytes of a chunk in the order of the records, or of the header (index below 0)."""
+        if index < 0:
+            self._file.seek(offset)
+            return self._file.read(size).ljust(size, b"\x00")
+        if index != self._loaded_index:
+            self._file.seek(HEADER_BYTES + self._order[index] * CHUNK_BYTES)
+            chunk, loops = _without_loops(self._file.read(CHUNK_BYTES).ljust(CHUNK_BYTES, b"\x00"))
+            self._loaded_index, self._loaded = index, chunk
+            if loops:
+                self.looped.add(index)
+        return self._loaded[offset : offset + size]
+
+
+def _without_loops(chunk: bytes) -> tuple[bytes, int]:
+    """The chunk with every table of names or templates emptied that leads in a circle, and how many those were.
+
+    The library would follow it for ever. A bucket of a table is a list whose entries begin with the next one's offset.
+    """
+    heads = list(_TABLES.unpack_from(chunk, _TABLES_AT))
+    loops = 0
+    for bucket, offset in enumerate(heads):
+        seen: set[int] = set()
+        while offset and offset not in seen and offset <= CHUNK_BYTES - 4:
+            seen.add(offset)
+            (offset,) = _OFFSET.unpack_from(chunk, offset)
+        if offset in seen:
+            heads[bucket] = 0
+            loops += 1
+    if loops:
+        chunk = chunk[:_TABLES_AT] + _TABLES.pack(*heads) + chunk[_TABLES_AT + _TABLES.size :]
+    return chunk, loops

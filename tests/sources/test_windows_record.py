@@ -317,6 +317,18 @@ def test_damaged_files_give_what_is_readable_and_a_reason() -> None:
     assert is_evtx(file[:8]) and not is_evtx(b"ElfFil") and not is_evtx(b"")
 
 
+@pytest.mark.parametrize("head", [128, 380, 384, 508])
+@pytest.mark.parametrize("circle", [(60_000,), (60_000, 60_004, 60_008)])
+def test_a_table_that_leads_in_a_circle_is_not_followed(head: int, circle: tuple[int, ...]) -> None:
+    """A bucket of the names' or the templates' table whose last entry's next is its first: the library never ended."""
+    data = bytearray(evtx_file([[event_xml(n) for n in range(first, first + 5)] for first in (1, 6)]))
+    for at, following in zip((head, *circle), (*circle, circle[0]), strict=True):
+        data[4096 + at : 4096 + at + 4] = following.to_bytes(4, "little")
+    ids, reason = read_all(bytes(data))
+    assert ids == list(range(1, 11))
+    assert "circle" in reason
+
+
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 4096 + 65536), st.integers(0, 255)), min_size=1, max_size=30),
