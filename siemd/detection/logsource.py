@@ -86,8 +86,10 @@ def resolve(source: LogSource) -> tuple[Selector, ...]:
         return tuple(Selector(kind) for kind in kinds if kind in (NETWORK, USAGE) and not source.service)
     if source.product == "windows" or (not source.product and source.category == "antivirus"):
         return _windows(source)
-    if source.product == "linux" and not source.category:
-        return _linux(source.service)
+    if source.product == "linux":
+        return _linux(source)
+    if not source.product and not source.service:
+        return _facts(source.category)
     return ()
 
 
@@ -101,7 +103,8 @@ def taxonomy(source: LogSource) -> frozenset[str] | None:
 def _windows(source: LogSource) -> tuple[Selector, ...]:
     table = _table()["windows"]
     if not source.category:
-        return (Selector("windows", _channels(source.service) if source.service else ()),)
+        fields = table["service_fields"].get(source.service, {})
+        return (Selector("windows", _channels(source.service) if source.service else (), fields=tuple(fields.items())),)
     return tuple(
         Selector(
             "windows",
@@ -121,13 +124,33 @@ def _channels(service: str) -> tuple[str, ...]:
     return tuple(name.lower() for name in names)
 
 
-def _linux(service: str) -> tuple[Selector, ...]:
-    if not service:
+def _linux(source: LogSource) -> tuple[Selector, ...]:
+    table = _table()["linux"]
+    if source.category:
+        return tuple(
+            Selector("windows", channels=tuple(entry["channels"]), event_ids=tuple(entry["event_ids"]))
+            for entry in table["categories"].get(source.category, ())
+            if source.service in ("", "sysmon")
+        )
+    if not source.service:
         return (Selector("linux"),)
-    entry = _table()["linux"]["services"].get(service, {"providers": [service]})
-    return (
-        Selector("linux", providers=tuple(entry.get("providers", ())), facilities=tuple(entry.get("facilities", ()))),
+    return tuple(
+        Selector(
+            "linux",
+            providers=tuple(entry.get("providers", ())),
+            facilities=tuple(entry.get("facilities", ())),
+            fields=tuple(entry.get("fields", {}).items()),
+        )
+        for entry in table["services"].get(source.service, [{"providers": [source.service]}])
     )
+
+
+def _facts(category: str) -> tuple[Selector, ...]:
+    """Rules that name a category of network logs and no product mean the facts of the wire too."""
+    entry = _table()["network"].get(category)
+    if entry is None:
+        return ()
+    return (Selector(NETWORK, channels=tuple(entry["facts"]), fields=tuple(entry["fields"].items())),)
 
 
 def _where(conditions: dict[str, list[str]]) -> Node | None:

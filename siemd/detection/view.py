@@ -23,6 +23,8 @@ _LOG |= {
     "Channel": "channel",
     "Provider_Name": "provider",
     "Computer": "computer",
+    "ComputerName": "computer",
+    "Message": "message",
     "SYSLOG_IDENTIFIER": "provider",
     "MESSAGE": "message",
 }

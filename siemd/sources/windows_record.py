@@ -97,6 +97,8 @@ def build_event(header: dict[str, Any], fields: dict[str, Any], message: str) ->
         source_ip=_source_ip(fields),
         fields=fields,
     )
+    for name in [name for name in fields if " " in name]:  # Defender's "Threat Name" is ThreatName to rules
+        fields.setdefault(name.replace(" ", ""), fields[name])
     if provider == "OpenSSH" and (login := parse_sshd(str(fields.get("payload", "")))):
         event.user_name, event.source_ip = login.user_name, login.source_ip
         fields.update(login.fields())
