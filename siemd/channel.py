@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
-from siemd.events import Batch
+from siemd.events import Batch, LogEvent
+
+CHARACTERS_PER_EVENT = 4096  # a usual record has 2,000; a journal record of a hostile user may have four million
 
 T = TypeVar("T")
 
@@ -17,7 +19,8 @@ class Closed(Exception):
 
 
 class Channel:
-    """A queue of batches between stages, bounded by the number of events in it, used from one event loop.
+    """A queue of batches between stages, bounded by the number and the size of the events in it, used from one event
+    loop.
 
     `put` waits for room (for sources that can wait); `offer` refuses when full (for the one that can't, which counts
     what it drops). A batch larger than the whole bound still passes when the channel is empty. `close` is synchronous:
@@ -28,16 +31,17 @@ class Channel:
         self.name = name
         self.capacity_events = capacity_events
         self.events = 0
+        self.characters = 0  # of text in the events' fields
         self.received_events = 0
         self.refused_events = 0
         self.closed = False
-        self._batches: deque[Batch] = deque()
+        self._batches: deque[tuple[Batch, int]] = deque()
         self._receivers: deque[asyncio.Future[None]] = deque()
         self._senders: deque[asyncio.Future[None]] = deque()
 
     def has_room(self) -> bool:
         """Whether the next batch would be taken at once."""
-        return self.events < self.capacity_events
+        return self.events < self.capacity_events and self.characters < self.capacity_events * CHARACTERS_PER_EVENT
 
     def offer(self, batch: Batch) -> bool:
         """Take the batch if there is room; False, counted in `refused_events`, if there is none or it is closed."""
@@ -79,14 +83,17 @@ class Channel:
             yield batch
 
     def _add(self, batch: Batch) -> None:
-        self._batches.append(batch)
+        characters = _characters(batch)
+        self._batches.append((batch, characters))
+        self.characters += characters
         self.events += len(batch.events)
         self.received_events += len(batch.events)
         if self._receivers:
             _wake(self._receivers.popleft())
 
     def _take(self) -> Batch:
-        batch = self._batches.popleft()
+        batch, characters = self._batches.popleft()
+        self.characters -= characters
         self.events -= len(batch.events)
         if self._senders and self.has_room():
             _wake(self._senders.popleft())
@@ -103,6 +110,19 @@ class Channel:
             elif waiters:  # woken and cancelled at once: hand the wake-up on, or the other side would sleep for ever
                 _wake(waiters.popleft())
             raise
+
+
+def _characters(batch: Batch) -> int:
+    """The text in the fields of the batch's log events; only logs hold long text."""
+    total = 0
+    for event in batch.events:
+        if type(event) is LogEvent:
+            for value in event.fields.values():
+                if type(value) is str:
+                    total += len(value)
+                elif type(value) is list:
+                    total += sum(len(item) for item in value if type(item) is str)
+    return total
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siemd.channel import Channel, Closed, ThreadBridge
-from siemd.events import Batch, UsageSample
+from siemd.channel import CHARACTERS_PER_EVENT, Channel, Closed, ThreadBridge
+from siemd.events import Batch, LogEvent, UsageSample
 
 
 def batch(size: int, source: str = "test", epoch: int = 1) -> Batch:
@@ -56,6 +56,23 @@ async def test_a_batch_beyond_the_bound_passes_an_empty_channel() -> None:
     channel = Channel("c", 4)
     assert channel.offer(batch(400))
     assert not channel.offer(batch(1))
+
+
+async def test_large_records_fill_it_as_well() -> None:
+    """50,000 journal records of four megabytes would be 150 GiB."""
+
+    def record(value: Any) -> Batch:
+        event = LogEvent(time_us=0, table="system_logs", platform="linux", fields={"EventID": 1, "MESSAGE": value})
+        return Batch(host="here", source="test", epoch=1, events=[event])
+
+    for large in ("x" * CHARACTERS_PER_EVENT, ["x" * CHARACTERS_PER_EVENT]):
+        channel = Channel("c", 3)
+        assert channel.offer(record("small"))
+        assert [channel.offer(record(value)) for value in (["x"], large * 3, "x")] == [True, True, False]
+        for _ in range(3):
+            assert channel.get_ready() is not None
+        assert (channel.events, channel.characters) == (0, 0)
+        assert channel.has_room()
 
 
 async def test_put_waits_for_room() -> None:
