@@ -14,6 +14,7 @@ from siemd.config import Config
 from siemd.detection import Detector, Ruleset
 from siemd.errors import UserError
 from siemd.events import Alert, Event, alert_json
+from siemd.logs import printable
 from siemd.sources.evtxfile import is_evtx
 from siemd.sources.evtxfile import read_events as read_evtx
 from siemd.sources.jsonlines import is_jsonlines
@@ -83,7 +84,7 @@ def replay(paths: Sequence[Path], config: Config, ruleset: Ruleset, out: TextIO,
         result = replay_file(path, config, ruleset, progress)
         out.writelines(msgspec.json.encode(_line(alert, result.path)).decode() + "\n" for alert in result.alerts)
         out.flush()
-        err.write(_summary(result) + "\n")
+        err.write(printable(_summary(result)) + "\n")
         failed += bool(result.problem)
         totals.events += result.events
         totals.packets += result.packets
@@ -158,7 +159,7 @@ class Progress:
 
     def start(self, path: Path, file: BinaryIO) -> None:
         """Begin with a file that has just been opened."""
-        self._name, self._file = path.name, file
+        self._name, self._file = printable(path.name), file
         self._size = max(1, path.stat().st_size)
 
     def show(self) -> None:

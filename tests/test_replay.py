@@ -104,3 +104,12 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
     path.write_bytes(head + rest)
     out, err = io.StringIO(), io.StringIO()
     assert replay([path], Config(), Ruleset([]), out, err) in (0, 2)
+
+
+def test_a_file_name_does_not_command_the_terminal(tmp_path: Path, ruleset: Ruleset) -> None:
+    path = tmp_path / "\x1b[2Jcleared.pcap"
+    path.write_bytes(b"x")
+    err = io.StringIO()
+    assert replay([path], Config(), ruleset, io.StringIO(), err) == 2
+    assert "\\x1b[2Jcleared.pcap" in err.getvalue()
+    assert "\x1b" not in err.getvalue()
