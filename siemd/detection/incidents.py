@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 
+from siemd.detection.because import because
 from siemd.detection.config import DetectionConfig
 from siemd.detection.correlation import GroupKey, weight_of
 from siemd.detection.reason import explain, listed, named_fields, tame
-from siemd.detection.rule import LEVELS, AnyRule, Correlation
+from siemd.detection.rule import LEVELS, AnyRule, Correlation, Rule
 from siemd.detection.suppressions import Suppressions
 from siemd.detection.view import MISSING, View
 from siemd.events import Alert, Event, event_json
@@ -94,7 +95,8 @@ class _Incident:
         """The state as it is now, which later growth does not change."""
         alert, hit = self.alert, self.hit
         if hit is not None:  # otherwise it was taken up after a restart and has not grown since
-            alert.reason = explain(hit.rule, hit.group, hit.value, alert.count, self.field)
+            said = because(hit.rule, hit.view) if isinstance(hit.rule, Rule) and not hit.rule.reason else ""
+            alert.reason = explain(hit.rule, hit.group, hit.value, alert.count, self.field, said)
         return msgspec.structs.replace(
             alert, evidence=list(alert.evidence), group=dict(alert.group), tags=list(alert.tags)
         )

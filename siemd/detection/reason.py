@@ -49,8 +49,13 @@ def tame(value: Any) -> str:
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
 
 
-def explain(rule: AnyRule, group: dict[str, Any], value: float, count: int, field: Callable[[str], Any]) -> str:
-    """The reason of an incident. field: what a field of its events held, MISSING when none has it."""
+def explain(
+    rule: AnyRule, group: dict[str, Any], value: float, count: int, field: Callable[[str], Any], because: str = ""
+) -> str:
+    """The reason of an incident. field: what a field of its events held, MISSING when none has it.
+
+    because: what of a plain rule's condition held, told when the rule has no sentence of its own.
+    """
     number = f"{value:.15g}"
     timespan = str(Seconds(rule.timespan_s)) if isinstance(rule, Correlation) else ""
 
@@ -64,6 +69,8 @@ def explain(rule: AnyRule, group: dict[str, Any], value: float, count: int, fiel
         return "?" if content is MISSING or content is None or content == "" else tame(content)
 
     sentence = _PLACEHOLDER.sub(fill, rule.reason) if rule.reason else _general(rule, group, number, timespan)
+    if because and not rule.reason:
+        sentence += f"; {because}"
     return sentence if len(sentence) <= MAX_REASON else sentence[: MAX_REASON - 1] + "…"
 
 

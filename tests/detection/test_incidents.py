@@ -188,7 +188,7 @@ def test_reasons(tools: Any) -> None:
 
 def test_general_reasons(tools: Any) -> None:
     (alert,) = tools.detector(tools.rules(RULE)).process([tools.fact(0, source_ip="a", user_name="bob")])
-    assert alert.reason == "Odd thing: source_ip a, user_name bob"
+    assert alert.reason == 'Odd thing: source_ip a, user_name bob; event_type is "probe"'
     alerts = tools.detector(tools.rules(TWO_WINDOWS)).process(
         [tools.fact(port, source_ip="a", destination_port=port) for port in range(3)]
     )
