@@ -65,7 +65,7 @@ def _reasons(judged: Judged, refused: Counter[str], where: str) -> list[str]:
     lines = [f"{len(able)} of {len(judged)} rules can fire {where}."]
     needs = Counter(" or ".join(reach.needs) for reach in able if reach.needs)
     if needs:
-        lines += ["", f"{sum(needs.values()):6} of these only if Windows is told to write the events:"]
+        lines += ["", f"{sum(needs.values()):6} of these only if the host is told to write the events:"]
         lines += _counted(needs)
     for kind, title in KINDS.items():
         reasons = Counter(reach.reason for _, reach in judged if reach.kind == kind)

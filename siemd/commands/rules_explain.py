@@ -7,7 +7,7 @@ import textwrap
 from siemd.commands.collected import collected_here
 from siemd.config import Config
 from siemd.detection import Ruleset
-from siemd.detection.reach import describe, reach_of
+from siemd.detection.reach import describe, logs_of, reach_of
 from siemd.detection.reason import tame
 from siemd.detection.rule import AnyRule, Correlation, Rule
 from siemd.detection.wording import SIGNS, in_words
@@ -33,7 +33,9 @@ def explain_rule(rule: AnyRule, ruleset: Ruleset, config: Config) -> list[str]:
 
 def _what(rule: AnyRule, ruleset: Ruleset) -> list[str]:
     if isinstance(rule, Rule):
-        lines = [f"It looks at single events of {describe(rule.logsource)}, for those where"]
+        logs = logs_of(rule.logsource)
+        lines = textwrap.wrap(f"It reads {'; '.join(logs)}.", WIDTH) if logs else []
+        lines.append(f"It looks at single events of {describe(rule.logsource)}, for those where")
         return lines + ["  " + line for line in in_words(rule.condition)]
     lines = [*textwrap.wrap(f"It correlates: {correlation_in_words(rule)}", WIDTH), ""]
     known = {one.key: one for one in ruleset.rules}

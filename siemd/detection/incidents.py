@@ -132,7 +132,8 @@ class IncidentBook:
         incident, that one is opened again.
         """
         host = hit.view.event.host or self._host
-        if self.suppressions.hides(hit.rule, hit.group, host, hit.time_us, hit.view.get):
+        counted = not self._rebuilding
+        if self.suppressions.hides(hit.rule, hit.group, host, hit.time_us, hit.view.get, counted=counted):
             return []
         key = (hit.rule.name, host, hit.key)
         idle_us = self._idle_us(hit.rule.timespan_s if isinstance(hit.rule, Correlation) else 0)

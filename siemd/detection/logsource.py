@@ -124,6 +124,12 @@ def _channels(service: str) -> tuple[str, ...]:
     return tuple(name.lower() for name in names)
 
 
+@cache
+def channel_names() -> dict[str, str]:
+    """The channels of all services as Windows spells them, by their lower-case names."""
+    return {name.lower(): name for names in _table()["windows"]["services"].values() for name in names}
+
+
 def _linux(source: LogSource) -> tuple[Selector, ...]:
     table = _table()["linux"]
     if source.category:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from siemd.detection.logsource import NETWORK, USAGE, Selector, resolve
+from siemd.detection.logsource import NETWORK, USAGE, Selector, channel_names, resolve
 from siemd.detection.nodes import And, Match, Node, Number, Or, Text
 from siemd.detection.rule import AnyRule, Correlation, LogSource, Rule
 from siemd.detection.ruleset import Ruleset
@@ -52,6 +52,10 @@ def reach_of(rule: AnyRule, ruleset: Ruleset, collected: Collected) -> Reach:
     selectors = resolve(rule.logsource)
     if not selectors:
         return Reach("source", f"siemd has no source of {describe(rule.logsource)}")
+    if rule.logsource.product == "linux" and all(selector.platform == "windows" for selector in selectors):
+        return Reach(
+            "source", f"siemd has {describe(rule.logsource)} only in recorded logs, which `siemd replay` reads"
+        )
     blocked = [_blocked(selector, collected) for selector in selectors]
     if all(blocked):
         kinds = [one.kind for one in blocked if one]
@@ -66,6 +70,28 @@ def describe(source: LogSource) -> str:
     """A logsource in words: "category webserver", "product aws, service cloudtrail"."""
     parts = {"product": source.product, "category": source.category, "service": source.service}
     return ", ".join(f"{key} {value}" for key, value in parts.items() if value)
+
+
+def logs_of(source: LogSource) -> list[str]:
+    """Where the events of a logsource stand, in words: logs with event ids, programs of the journal, facts."""
+    found = []
+    for one in resolve(source):
+        ids = f" (event {', '.join(map(str, one.event_ids))})" if one.event_ids else ""
+        match one.platform:
+            case "windows":
+                found.append((" or ".join(map(_native, one.channels)) or "every Windows event log") + ids)
+            case "linux":
+                names = [*one.providers, *(f"facility {name}" for name in one.facilities)]
+                found.append(f"the journal ({', '.join(names)})" if names else "the journal")
+            case "network":
+                found.append("the facts of the wire" + (f" ({', '.join(one.channels)})" if one.channels else ""))
+            case _:
+                found.append("the samples of this host's load")
+    return list(dict.fromkeys(found))
+
+
+def _native(channel: str) -> str:
+    return channel_names().get(channel, channel)
 
 
 def _correlation(rule: Correlation, ruleset: Ruleset, collected: Collected) -> Reach:
@@ -87,13 +113,15 @@ def _blocked(selector: Selector, collected: Collected) -> Reach | None:
     if reason := collected.missing.get(selector.platform, ""):
         return Reach("platform", reason)
     if selector.platform == "windows" and selector.channels and not collected.channels & set(selector.channels):
-        names = " or ".join(sorted(selector.channels))
-        return Reach("channel", f"the log {names} is not read: add it to sources.windows_events.channels")
+        names = " or ".join(sorted(map(_native, selector.channels)))
+        return Reach("channel", f"{names} is not among sources.windows_events.channels")
     return None
 
 
 def _need(selector: Selector, rule: Rule, collected: Collected) -> str:
     """What Windows must be told for these events; empty when they come by default."""
+    if rule.logsource.service == "auditd":
+        return "the Linux audit system with rules that record these events"
     if selector.platform != "windows":
         return ""
     table = _table()
@@ -135,4 +163,4 @@ def _table() -> dict[str, Any]:
     return table
 
 
-__all__ = ["NETWORK", "USAGE", "Collected", "Reach", "describe", "reach_of", "required_ids"]
+__all__ = ["NETWORK", "USAGE", "Collected", "Reach", "describe", "logs_of", "reach_of", "required_ids"]

@@ -86,9 +86,16 @@ class Suppressions:
         self._hidden = {one.name: 0 for one in self.entries}
 
     def hides(
-        self, rule: AnyRule, group: Mapping[str, Any], host: str, time_us: int, field: Callable[[str], Any]
+        self,
+        rule: AnyRule,
+        group: Mapping[str, Any],
+        host: str,
+        time_us: int,
+        field: Callable[[str], Any],
+        *,
+        counted: bool = True,
     ) -> bool:
-        """Whether a match is hidden; counts it for the first suppression that does so.
+        """Whether a match is hidden; counts it (if it is to be counted) for the first suppression that does so.
 
         host: of the event. time_us: of the match. field: looks up a field of the event, MISSING when it has none.
         """
@@ -99,7 +106,7 @@ class Suppressions:
             candidates = self._of_rule[rule.key] = [one for one in self.entries if one.selector.matches(rule)]
         for one in candidates:
             if one.covers(group, host, time_us, field):
-                self._hidden[one.name] += 1
+                self._hidden[one.name] += counted
                 return True
         return False
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from siemd.detection.reach import Collected, Reach, reach_of
+from siemd.detection.reach import Collected, Reach, logs_of, reach_of
+from siemd.detection.rule import LogSource
 from siemd.sources.windows_events import WindowsEventsConfig
 
 LINUX = Collected(missing={"windows": "the host does not run Windows"})
@@ -49,6 +50,7 @@ def test_what_keeps_a_rule_from_firing(
 @pytest.mark.parametrize(
     ("logsource", "selection", "needs"),
     [
+        ("{product: windows, service: windefend}", "{EventID: 1116}", ""),
         ("{product: windows, service: security}", "{EventID: 4624}", ""),
         ("{product: windows, service: security}", "{EventID: 4698}", "Other Object Access Events"),
         ("{product: windows, service: security}", "{EventID: ['4698', 4702], A: x}", "Other Object Access Events"),
@@ -66,6 +68,28 @@ def test_what_windows_must_be_told(tools: Any, logsource: str, selection: str, n
     assert found.fires
     assert bool(found.needs) is bool(needs)
     assert needs in " | ".join(found.needs)
+
+
+def test_what_a_linux_host_must_be_told(tools: Any) -> None:
+    assert "audit system" in reach(tools, "{product: linux, service: auditd}", LINUX).needs[0]
+    found = reach(tools, "{product: linux, category: process_creation}", LINUX)
+    assert (found.kind, "only in recorded logs" in found.reason) == ("source", True)
+
+
+@pytest.mark.parametrize(
+    ("source", "logs"),
+    [
+        (LogSource(product="windows", service="security"), ["Security"]),
+        (LogSource(product="windows"), ["every Windows event log"]),
+        (LogSource(product="windows", category="registry_set"), ["Microsoft-Windows-Sysmon/Operational (event 13)"]),
+        (LogSource(product="linux", service="sudo"), ["the journal (sudo)"]),
+        (LogSource(product="linux"), ["the journal"]),
+        (LogSource(product="siemd"), ["the facts of the wire", "the samples of this host's load"]),
+        (LogSource(product="aws"), []),
+    ],
+)
+def test_where_events_stand(source: LogSource, logs: list[str]) -> None:
+    assert logs_of(source) == logs
 
 
 def correlation(kind: str) -> str:

@@ -138,6 +138,15 @@ def test_a_new_suppression_lets_the_open_incident_end(tmp_path: Path, tools: Any
     assert (closed.status, closed.count, closed.incident_id) == ("closed", 1, opened.incident_id)
 
 
+def test_the_past_is_not_counted_again(tmp_path: Path, tools: Any) -> None:
+    detector = detector_of(tmp_path, f"{HEAD}, rules: ping")
+    past = [[tools.fact(n, "ping", source_ip="a") for n in range(2)]]
+    assert detector.rebuild([], past, 3_000_000) == []
+    assert detector.counters()["hidden_by.scan"] == 0
+    assert rules_of(detector.process([tools.fact(3, "ping", source_ip="a")])) == ["many_pings"]
+    assert detector.counters()["hidden_by.scan"] == 1
+
+
 MISTAKES = [
     ("{}\n", 1, 1, "expected the key 'suppressions'"),
     ("suppressions:\n  - {owner: a, reason: b, expires: 2030-01-01, rules: x}\n", 2, 5, "the key 'name' is missing"),
