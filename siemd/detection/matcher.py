@@ -11,7 +11,7 @@ from siemd.detection.logsource import NETWORK, Route, Selector, known_fields, no
 from siemd.detection.nodes import FALSE, Node, Number, Text, all_of
 from siemd.detection.program import Indices, Program, Workshop
 from siemd.detection.rule import Rule
-from siemd.detection.witness import tests_of
+from siemd.detection.witness import matches_in
 from siemd.events import Event
 
 MAX_ROUTES = 4_096
@@ -29,9 +29,9 @@ class _Entry(msgspec.Struct, frozen=True):
 class Matcher:
     """Programs for all routes that rules name are made at once; those for others when they come, few and small."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], memo_bytes: int = MEMO_BYTES) -> None:
         self.rules = tuple(rules)
-        self._workshop = Workshop(MEMO_BYTES)
+        self._workshop = Workshop(memo_bytes)
         self._entries: list[_Entry] = []
         # (platform, channel or "", event id or None) -> numbers of entries that such events may match
         self._places: dict[tuple[str, str, int | None], list[int]] = {}
@@ -131,7 +131,7 @@ class Matcher:
 def _compared_values(field: str, conditions: Iterable[Node]) -> frozenset[str | int] | None:
     values: set[str | int] = set()
     for condition in conditions:
-        for match in tests_of(condition):
+        for match in matches_in(condition):
             if match.field == field:
                 if isinstance(match.test, Number) and isinstance(match.test.value, int):
                     values.add(match.test.value)

@@ -13,7 +13,7 @@ from siemd.detection.required import bound
 from siemd.detection.scanner import PLAIN_TYPES, FieldScanner, ReferenceScanner
 from siemd.detection.textscanner import NO_ATOMS, Atoms, Numbers
 from siemd.detection.view import MAX_LEAVES, MISSING, Predicate, View, is_direct, log_columns
-from siemd.detection.witness import Verdict, compile_verdict, rarity, tests_of, witnesses
+from siemd.detection.witness import Verdict, compile_verdict, matches_in, rarity, witnesses
 from siemd.events import Event, LogEvent
 
 Indices = tuple[int, ...]
@@ -50,7 +50,7 @@ class Program:
         bounds = [bound(node, is_indexed) for _, node in conditions]
         self._compile(conditions, bounds, workshop.numbers)
         self._witnesses = frozenset(self._by_witness)
-        self._index({test for node in bounds for test in tests_of(node)}, workshop)
+        self._index({test for node in bounds for test in matches_in(node)}, workshop)
         self._outcomes = workshop.pool.memo()
         self._known = self._outcomes.recent
 
@@ -132,7 +132,7 @@ class Program:
     def _compile(self, conditions: Sequence[tuple[int, Node]], bounds: list[Node], numbers: Numbers) -> None:
         cost = rarity(bounds)
         for place, ((index, node), upper) in enumerate(zip(conditions, bounds, strict=True)):
-            exact = all(is_indexed(test) for test in tests_of(node))
+            exact = all(is_indexed(test) for test in matches_in(node))
             self._rules.append((index, compile_verdict(upper, numbers), None if exact else compile_node(node)))
             rarest = witnesses(upper, cost)
             if rarest is None:

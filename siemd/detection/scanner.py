@@ -14,7 +14,7 @@ from siemd.detection.predicate import HOLDS, MAX_REGEX_TEXT, compile_test
 from siemd.detection.required import on_field, required
 from siemd.detection.textscanner import NO_ATOMS, Atoms, Numbers, TextScanner
 from siemd.detection.view import MAX_VALUES_OF_FIELD, MISSING, View, text_of
-from siemd.detection.witness import Verdict, compile_verdict, rarity, tests_of, witnesses
+from siemd.detection.witness import Verdict, compile_verdict, matches_in, rarity, witnesses
 
 MAX_REMEMBERED_CHARACTERS = 8_192
 # Values of these types are equal only if they mean the same; True and 1.0 would be taken for 1.
@@ -77,7 +77,7 @@ class FieldScanner:
             if rarest is None:
                 self._ungated.append((check, number))
                 continue
-            for needed in tests_of(gate):
+            for needed in matches_in(gate):
                 plain[needed.test] = numbers[needed]
             verdict = compile_verdict(gate, numbers)
             for witness in rarest[1]:

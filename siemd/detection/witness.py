@@ -12,21 +12,21 @@ Verdict = Callable[[Atoms], bool]
 Number = Mapping[Match, int]  # of a test
 
 
-def tests_of(node: Node) -> Iterable[Match]:
+def matches_in(node: Node) -> Iterable[Match]:
     """Every test of a condition."""
     match node:
         case And(items) | Or(items):
             for item in items:
-                yield from tests_of(item)
+                yield from matches_in(item)
         case Not(item):
-            yield from tests_of(item)
+            yield from matches_in(item)
         case Match():
             yield node
 
 
 def rarity(conditions: Iterable[Node]) -> dict[Match, float]:
     """How often a test is expected to hold, in no unit: what many rules ask for, and what is short, is common."""
-    uses = Counter(test for condition in conditions for test in set(tests_of(condition)))
+    uses = Counter(test for condition in conditions for test in set(matches_in(condition)))
     return {test: count + _commonness(test) for test, count in uses.items()}
 
 
