@@ -45,6 +45,7 @@ def replay_file(path: Path, config: Config, ruleset: Ruleset, progress: Progress
     """
     result = FileResult(path=str(path))
     detector = Detector(ruleset, config.detection, "")
+    hidden_before = ruleset.suppressions.hidden()
     incidents: dict[str, Alert] = {}
     started_s = time.perf_counter()
     try:
@@ -65,6 +66,8 @@ def replay_file(path: Path, config: Config, ruleset: Ruleset, progress: Progress
         result.problem = str(error)
     for alert in detector.finish():
         incidents[alert.incident_id] = alert
+    for name, count in ruleset.suppressions.hidden().items():
+        result.notes = {**result.notes, f"hidden by {name}": count - hidden_before[name]}
     result.alerts = sorted(incidents.values(), key=lambda alert: (alert.first_seen_us, alert.rule, alert.incident_id))
     result.elapsed_s = time.perf_counter() - started_s
     if progress:

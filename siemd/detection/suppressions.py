@@ -115,6 +115,10 @@ class Suppressions:
         for name in self._hidden:
             self._hidden[name] += before._hidden.get(name, 0)
 
+    def hidden(self) -> dict[str, int]:
+        """Matches that each suppression hid, by name."""
+        return dict(self._hidden)
+
     def counters(self) -> dict[str, int]:
         """`hidden_by.NAME` -> matches that it hid; nothing when there are no suppressions."""
         return {f"hidden_by.{name}": count for name, count in self._hidden.items()}

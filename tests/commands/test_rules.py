@@ -188,6 +188,20 @@ def test_samples_of_a_folder_are_checked(siemd: Command) -> None:
     assert json.loads(siemd.out)["rule"] == "odd"
 
 
+def test_a_replay_says_what_suppressions_hid_in_each_file(siemd: Command) -> None:
+    siemd.config.write_text("detection: {rules: [odd.yml], suppressions: [s.yml]}\n")
+    (siemd.folder / "odd.yml").write_text(rule())
+    (siemd.folder / "s.yml").write_text(
+        "suppressions: [{name: known, owner: anna, reason: x, expires: 2090-01-01, rules: odd}]\n"
+    )
+    fact = NetworkEvent(time_us=1, event_type="probe", fields={"probe": "syn"})
+    events = siemd.folder / "events.jsonl"
+    events.write_bytes(msgspec.json.encode(fact) + b"\n")
+    assert siemd("replay", events, events) == 0
+    assert siemd.out == ""
+    assert siemd.err.count("(1 hidden by known)") == 2
+
+
 def test_coverage_as_text_and_json(siemd: Command) -> None:
     siemd.config.write_text("sources: {sniffer: {enabled: false}}\n")
     assert siemd("rules", "coverage", "--json", "--platform", "linux") == 0
