@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 MAX_HELD = 4096
 
 # (source, destination, identification, VLAN): TCP only
@@ -16,7 +18,7 @@ class CutHeaders:
 
     def __init__(self) -> None:
         self.evicted = 0
-        self._held: dict[Key, bytes] = {}
+        self._held: OrderedDict[Key, bytes] = OrderedDict()  # a dict finds its first in time of its deletions
 
     def first(self, key: Key, part: bytes) -> None:
         """The first fragment's bytes; held if they don't have the whole header."""
@@ -24,7 +26,7 @@ class CutHeaders:
         if _is_whole(part):
             return
         if len(self._held) >= MAX_HELD:
-            del self._held[next(iter(self._held))]
+            self._held.popitem(last=False)
             self.evicted += 1
         self._held[key] = part
 

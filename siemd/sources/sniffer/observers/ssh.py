@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import msgspec
 
 from siemd.events import NetworkEvent
@@ -58,7 +60,7 @@ class SshObserver:
 
     def __init__(self, settle_us: int, cap: int) -> None:
         self._cap = cap
-        self._active: dict[int, SshConnection] = {}
+        self._active: OrderedDict[int, SshConnection] = OrderedDict()  # a dict finds its first in time of its deletions
         # A success is stated a little later, so that guesses on parallel connections are stated before it.
         self._settling: Deadlines[SshConnection] = Deadlines(settle_us, cap)
         self._closing: Deadlines[SshConnection] = Deadlines(CLOSE_WAIT_US, cap)
