@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import MutableMapping
@@ -36,7 +38,7 @@ def setup(level: str, file: Path | None, *, max_bytes: int, keep_files: int, ter
     ]
     handlers: list[logging.Handler] = []
     if file is not None:
-        rotating = RotatingFileHandler(file, maxBytes=max_bytes, backupCount=keep_files, encoding="utf-8")
+        rotating = RotatingFile(file, maxBytes=max_bytes, backupCount=keep_files, encoding="utf-8")
         rotating.setFormatter(_formatter(shared, as_json=True))
         handlers.append(rotating)
     if terminal:
@@ -57,6 +59,36 @@ def setup(level: str, file: Path | None, *, max_bytes: int, keep_files: int, ter
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+class RotatingFile(RotatingFileHandler):
+    """Rotates by size, lets logrotate do so as well, and tells how many lines a full disk cost once it can."""
+
+    _failed_lines = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line; to a new file when another program moved or removed the one that is open."""
+        if self.stream is not None and self._is_moved():
+            with contextlib.suppress(OSError):  # what a full disk left in its buffer
+                self.stream.close()
+            self.stream = None  # type: ignore[assignment]  # emit opens it again
+        failed_before = self._failed_lines
+        super().emit(record)
+        if failed_before and self._failed_lines == failed_before:
+            self._failed_lines = 0
+            structlog.get_logger("siemd.log").error("log.lines_failed", lines=failed_before, file=self.baseFilename)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is the library's
+        """Count a line that could not be written."""
+        self._failed_lines += 1
+
+    def _is_moved(self) -> bool:
+        if sys.platform == "win32":  # an open file can't be moved there
+            return False
+        try:
+            return not os.path.samestat(Path(self.baseFilename).stat(), os.fstat(self.stream.fileno()))
+        except OSError:
+            return True
 
 
 def hide_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:

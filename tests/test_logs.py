@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +81,35 @@ def test_the_file_rotates(log_file: Path) -> None:
         log.info("thing.happened", number=number, filler="x" * 50)
     assert {path.name for path in log_file.parent.iterdir()} == {"siemd.log", "siemd.log.1", "siemd.log.2"}
     assert all(path.stat().st_size <= 20_000 for path in log_file.parent.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file can't be moved on Windows")
+@pytest.mark.parametrize("by", ["rename", "copytruncate", "remove"])
+def test_logrotate_may_take_the_file_away(log_file: Path, by: str) -> None:
+    log = structlog.get_logger("siemd.test")
+    log.info("before")
+    if by == "rename":
+        log_file.rename(log_file.with_name("siemd.log-20260101"))
+    elif by == "remove":
+        log_file.unlink()
+    else:
+        os.truncate(log_file, 0)
+    log.info("after")
+    assert [line["event"] for line in lines(log_file)] == ["after"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_lines_that_a_full_disk_refused_are_told_of(tmp_path: Path, log_file: Path) -> None:
+    full = tmp_path / "full.log"
+    full.symlink_to("/dev/full")
+    logs.setup("info", full, max_bytes=20_000, keep_files=2, terminal=False)
+    log = structlog.get_logger("siemd.test")
+    for _ in range(3):
+        log.info("lost")
+    full.unlink()
+    log.info("written")
+    first, told = lines(full)
+    assert (first["event"], told["event"], told["lines"]) == ("written", "log.lines_failed", 3)
 
 
 @given(st.text())

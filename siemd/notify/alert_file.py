@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from logging import LogRecord, makeLogRecord
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from siemd.events import Alert, alert_json
 from siemd.health import ComponentHealth
+from siemd.logs import RotatingFile
 
 
 class AlertFile:
@@ -37,7 +37,7 @@ class AlertFile:
         self._handler.close()
 
 
-class _Lines(RotatingFileHandler):
+class _Lines(RotatingFile):
     """A rotating file whose failures are raised instead of printed."""
 
     def handleError(self, record: LogRecord) -> None:  # noqa: N802 - the name is the library's
