@@ -41,19 +41,26 @@ def _run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from siemd.detection import load_ruleset
     from siemd.events import now_us
+    from siemd.storage import open_store
 
     config = _config(options)
+    open_store(config.storage, config.data_path())  # raises when its URL is wrong; connects to nothing
     ruleset = load_ruleset(config.detection)
     expired = ruleset.suppressions.expired(now_us())
     for problem in (*ruleset.problems, *ruleset.warnings, *expired):
         print(problem, file=sys.stderr)
     source = options.config or "the default configuration"
-    verdict = f"{len(ruleset.problems)} problems" if ruleset.problems else "no problem"
+    broken = len(ruleset.problems)
+    verdict = (
+        f"wrong; {len(ruleset.rules)} rules, {broken} to mend"
+        if broken
+        else (f"right; {len(ruleset.rules)} rules, no problem")
+    )
     if told := len(ruleset.warnings) + len(expired):
         verdict += f", {told} warnings"
     if ruleset.refused:
         verdict += f", {len(ruleset.refused)} imported rules refused"
-    print(f"{source}: right; {len(ruleset.rules)} rules, {verdict}")
+    print(f"{source}: {verdict}")
     return EXIT_MISTAKE if ruleset.problems else EXIT_OK
 
 

@@ -92,6 +92,8 @@ class StatusReporter:
 
     def _say_changes(self, log: Any) -> None:
         for component in self._health.components():
+            if component.status == "starting":
+                continue  # said when it has started, or has not
             now = (component.status, component.detail if component.status in ("degraded", "failed") else "")
             if self._said.get(component.name) != now:
                 self._said[component.name] = now
@@ -108,6 +110,8 @@ class StatusReporter:
 def read_status(data_dir: Path) -> dict[str, Any] | None:
     """The last status of the siemd on data_dir with `running` as it is now; None if none ever ran there.
 
+    `stopped_in_order`: whether the last word of that siemd was that it ended.
+
     Raises UserError when the reader may not look.
     """
     path = data_dir / FILE_NAME
@@ -119,6 +123,7 @@ def read_status(data_dir: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(status, dict):
         return None
+    status["stopped_in_order"] = status.get("running") is False  # the last thing that a run writes
     status["running"] = running_pid(data_dir) is not None
     return status
 

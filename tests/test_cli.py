@@ -86,6 +86,21 @@ def test_rules_list_show_and_the_nearest_name() -> None:
     )
 
 
+def test_check_reads_the_url_of_the_store(tmp_path: Path) -> None:
+    config = tmp_path / "siemd.yaml"
+    config.write_text("storage: {url: 'mysql://siemd@db'}\n")
+    done = siemd("check", "--config", config)
+    assert (done.returncode, done.stderr.split(";")[0]) == (2, "siemd: storage.url is not complete")
+
+
+def test_check_does_not_call_broken_rules_right(tmp_path: Path) -> None:
+    (tmp_path / "siemd.yaml").write_text("detection: {rules: [broken.yml]}\n")
+    (tmp_path / "broken.yml").write_text("title: x\n")
+    done = siemd("check", "--config", tmp_path / "siemd.yaml")
+    assert done.returncode == 2
+    assert "wrong; 0 rules, 1 to mend" in done.stdout
+
+
 def test_status_without_a_daemon(tmp_path: Path) -> None:
     done = siemd("status", "--data-dir", tmp_path)
     assert done.returncode == 3
@@ -95,6 +110,8 @@ def test_status_without_a_daemon(tmp_path: Path) -> None:
 
 
 def test_db_migrate_status_reset(tmp_path: Path) -> None:
+    siemd("db", "status", "--data-dir", tmp_path / "none")
+    assert not (tmp_path / "none").exists(), "looking must not make folders"
     assert "not applied" in siemd("db", "status", "--data-dir", tmp_path).stdout
     migrated = siemd("db", "migrate", "--data-dir", tmp_path)
     assert migrated.returncode == 0, migrated.stderr

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from siemd.channel import Channel
+from siemd.commands.status import _ledger_lines
 from siemd.config import Config
 from siemd.health import Health
+from siemd.lock import DataDirLock
 from siemd.service.systemd import Notifier
 from siemd.status import StatusReporter, read_status
 from siemd.units import Bytes
@@ -76,3 +80,52 @@ def test_another_user_is_told_to_use_sudo(tmp_path: Path) -> None:
             break
     done = subprocess.run([sys.executable, "-c", code, private], capture_output=True, text=True, check=False)
     assert "may not be read" in done.stderr
+
+
+def shown(tmp_path: Path) -> str:
+    command = [Path(sys.executable).with_name("siemd"), "status", "--data-dir", tmp_path]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def test_a_run_that_was_killed_is_told_from_one_that_stopped(tmp_path: Path) -> None:
+    writer = reporter(tmp_path, Health())
+    writer._health.component("sniffer").set("ok")
+    asyncio.run(writer.write(running=True))
+    assert "it was killed" in shown(tmp_path)
+    asyncio.run(writer.write(running=False))
+    assert "it stopped in order" in shown(tmp_path)
+
+
+def test_a_daemon_that_hangs_is_noticed(tmp_path: Path) -> None:
+    writer = reporter(tmp_path, Health())
+    writer._health.component("sniffer")
+    asyncio.run(writer.write(running=True))
+    lock = DataDirLock(tmp_path)
+    lock.acquire()
+    assert "WARNING" not in shown(tmp_path)
+    path = tmp_path / "status.json"
+    status = json.loads(path.read_text())
+    path.write_text(json.dumps(status | {"written_us": status["written_us"] - 90_000_000}))
+    assert "it last told its status 1 min 30 s ago" in shown(tmp_path)
+    lock.release()
+
+
+def test_what_was_lost_and_what_waits_is_shown(tmp_path: Path) -> None:
+    health = Health()
+    sniffer = health.component("sniffer")
+    sniffer.set("degraded", "too busy")
+    sniffer.since_us -= 3 * 3600 * 1_000_000
+    sniffer.extra = {"frames": 7, "kernel_drops": 12, "malformed": 0}
+    sniffer.lag_s = 65
+    asyncio.run(reporter(tmp_path, health).write(running=True))
+    text = shown(tmp_path)
+    assert re.search(r"sniffer +degraded +3 h 0 min .* too busy\n +behind by 1 min 5 s, kernel_drops 12\n", text)
+
+
+def test_the_ledger_is_told_in_words() -> None:
+    row = {"source": "sniffer", "host": "web", "updated": "2026-01-02 03:04:05.000006", "produced": 10}
+    told = _ledger_lines([row | {"stored": 7, "dropped": 2, "rejected": 0, "missing": 1}])
+    assert told[-1] == (
+        "  sniffer          on web, last stored 2026-01-02 03:04:05: "
+        "10 produced, 7 stored, 2 dropped, 0 rejected, 1 missing"
+    )

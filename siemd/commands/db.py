@@ -14,7 +14,7 @@ from siemd.storage import Store, open_store, queries
 
 def run(options: argparse.Namespace, config: Config) -> int:
     """Do what the command line asks; returns the exit code."""
-    data_dir = require_data_dir(config)
+    data_dir = config.data_path() if options.action == "status" else require_data_dir(config)
     if options.action == "reset":
         if (pid := running_pid(data_dir)) is not None:
             raise UserError(f"siemd runs on {data_dir} (process {pid or 'unknown'})", "stop it before a reset")
