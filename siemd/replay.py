@@ -143,12 +143,15 @@ def _line(alert: Alert, path: str) -> dict[str, Any]:
 
 
 def _summary(result: FileResult) -> str:
+    path = printable(result.path)
+    if result.problem and not result.events and not result.packets:
+        return f"{path}: not read: {result.problem}"
     counts = f"{result.events:,} events, {len(result.alerts):,} alerts"
     if result.packets:
         counts = f"{result.packets:,} packets, {counts}"
     odd = ", ".join(f"{count:,} {name}" for name, count in result.notes.items() if count)
     problem = f"; not read to the end: {result.problem}" if result.problem else ""
-    return f"{result.path}: {counts} in {result.elapsed_s:.1f} s" + (f" ({odd})" if odd else "") + problem
+    return f"{path}: {counts} in {result.elapsed_s:.1f} s" + (f" ({odd})" if odd else "") + problem
 
 
 class Progress:
@@ -178,7 +181,7 @@ class Progress:
 
     def end(self) -> None:
         """Clear the bar."""
-        self._stream.write("\r" + " " * 80 + "\r")
+        self._stream.write("\r\x1b[K")
         self._stream.flush()
 
 

@@ -25,13 +25,17 @@ class Retention:
     async def run(self) -> None:
         """Work until cancelled; a store that is away is tried again in a minute."""
         log = structlog.get_logger("siemd.retention")
+        said = ""
         while True:
             try:
                 removed = await self._store.keep(self._retention_s, now_us())
             except StoreError as error:
-                log.warning("retention.failed", reason=str(error))
+                if str(error) != said:  # once for each reason, not for each try
+                    said = str(error)
+                    log.warning("retention.failed", reason=said)
                 await asyncio.sleep(AGAIN_S)
                 continue
+            said = ""
             self._health.add("retention_runs")
             if removed:
                 self._health.add("removed_rows", removed)
