@@ -112,6 +112,7 @@ class App:
                 alerts=str(config.alerts_path()),
                 rules=len(ruleset.rules),
             )
+            await reporter.write(running=True)  # before anyone is told to look
             notifier.ready()
             await asyncio.wait(flow)
             for task in beside:

@@ -110,6 +110,7 @@ class StatusReporter:
 def read_status(data_dir: Path) -> dict[str, Any] | None:
     """The last status of the siemd on data_dir with `running` as it is now; None if none ever ran there.
 
+    `starting` stands alone with the process id while a siemd has not written its first status.
     `stopped_in_order`: whether the last word of that siemd was that it ended.
 
     Raises UserError when the reader may not look.
@@ -124,7 +125,10 @@ def read_status(data_dir: Path) -> dict[str, Any] | None:
     if not isinstance(status, dict):
         return None
     status["stopped_in_order"] = status.get("running") is False  # the last thing that a run writes
-    status["running"] = running_pid(data_dir) is not None
+    pid = running_pid(data_dir)
+    if pid and pid != status.get("pid"):
+        return {"running": True, "pid": pid, "starting": True}  # the file still tells of the run before
+    status["running"] = pid is not None
     return status
 
 

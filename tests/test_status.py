@@ -129,3 +129,17 @@ def test_the_ledger_is_told_in_words() -> None:
         "  sniffer          on web, last stored 2026-01-02 03:04:05: "
         "10 produced, 7 stored, 2 dropped, 0 rejected, 1 missing"
     )
+
+
+def test_the_status_of_the_run_before_is_not_that_of_a_siemd_that_starts(tmp_path: Path) -> None:
+    asyncio.run(reporter(tmp_path, Health()).write(running=True))
+    code = (
+        "import pathlib, sys; from siemd.lock import DataDirLock\n"
+        "lock = DataDirLock(pathlib.Path(sys.argv[1])); lock.acquire(); print(flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starting:
+        assert starting.stdout is not None
+        starting.stdout.readline()
+        assert read_status(tmp_path) == {"running": True, "pid": starting.pid, "starting": True}
+        starting.communicate()

@@ -78,6 +78,8 @@ def _lines(status: dict[str, Any], data_dir: str) -> list[str]:
 
 def _headline(status: dict[str, Any], data_dir: str, now: int) -> list[str]:
     """Whether siemd runs, since when; if it does not, when and how it ended."""
+    if status.get("starting"):
+        return [f"siemd (process {status['pid']}) is starting on {data_dir}, or cannot write its status there"]
     if not status.get("components"):
         return [f"siemd has not run on {data_dir}; start it with `siemd run`, or name the data_dir where it runs"]
     silent_s = (now - status["written_us"]) / 1e6
