@@ -68,10 +68,10 @@ class RotatingFile(RotatingFileHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line; to a new file when another program moved or removed the one that is open."""
-        if self.stream is not None and self._is_moved():
+        if self.stream is not None and self._is_moved(self.stream):
             with contextlib.suppress(OSError):  # what a full disk left in its buffer
                 self.stream.close()
-            self.stream = None  # type: ignore[assignment]  # emit opens it again
+            self.stream = None  # emit opens it again
         failed_before = self._failed_lines
         super().emit(record)
         if failed_before and self._failed_lines == failed_before:
@@ -82,11 +82,11 @@ class RotatingFile(RotatingFileHandler):
         """Count a line that could not be written."""
         self._failed_lines += 1
 
-    def _is_moved(self) -> bool:
+    def _is_moved(self, stream: IO[str]) -> bool:
         if sys.platform == "win32":  # an open file can't be moved there
             return False
         try:
-            return not os.path.samestat(Path(self.baseFilename).stat(), os.fstat(self.stream.fileno()))
+            return not os.path.samestat(Path(self.baseFilename).stat(), os.fstat(stream.fileno()))
         except OSError:
             return True
 
