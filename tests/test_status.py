@@ -106,7 +106,7 @@ def test_a_daemon_that_hangs_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
     status = json.loads(path.read_text())
     path.write_text(json.dumps(status | {"written_us": status["written_us"] - 90_000_000}))
-    assert "it last told its status 1 min 30 s ago" in shown(tmp_path)
+    assert "it last told its status 1 min 3" in shown(tmp_path)  # 30 s, or a few more on a busy machine
     lock.release()
 
 
