@@ -19,16 +19,14 @@ from typing import NoReturn
 
 import msgspec
 
+from siemd.detection.rulefolders import IMPORT_MARK, MAX_FILES, SUFFIXES
 from siemd.errors import UserError
 from siemd.yamlfile import MAX_FILE_BYTES
 
-SUFFIXES = (".yml", ".yaml")
-MAX_FILES = 50_000
 MAX_TOTAL_BYTES = 256 << 20
 MAX_RATIO = 200  # of text to its compressed size; YAML packs 3 to 10 times, a bomb a thousand times
 MAX_NAME = 400
 MAX_DEPTH = 20
-MARK = ".siemd-import.json"
 _KIND = re.compile(rb"""(?m)^["']?(detection|correlation|filter)["']?\s*:""")
 _TITLE = re.compile(rb"""(?m)^["']?title["']?\s*:""")
 _FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\\]')
@@ -65,7 +63,7 @@ def import_rules(source: Path, folder: Path) -> Imported:
                 f"{source} holds no Sigma rule", "rules are .yml files with `title`, `logsource`, `detection`"
             )
         mark = {"from": str(source.absolute()), "files": result.files}
-        (staging / MARK).write_bytes(msgspec.json.encode(mark))
+        (staging / IMPORT_MARK).write_bytes(msgspec.json.encode(mark))
         _swap(staging, folder)
     except OSError as error:
         where = error.filename or folder
@@ -87,7 +85,7 @@ def _replaceable(folder: Path) -> bool:
     """Whether an earlier import is there; raises UserError when something else is."""
     if not folder.exists():
         return False
-    if (folder / MARK).is_file():
+    if (folder / IMPORT_MARK).is_file():
         return True
     if folder.is_dir() and not any(folder.iterdir()):
         return False

@@ -46,14 +46,14 @@ class RuleWatcher:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        self._seen = await asyncio.to_thread(self._fingerprint)
+        self._seen = await asyncio.to_thread(watched_files, self._config)
         while True:
             try:
                 async with asyncio.timeout(POLL_S):
                     await self._requested.wait()
             except TimeoutError:
                 pass
-            now = await asyncio.to_thread(self._fingerprint)
+            now = await asyncio.to_thread(watched_files, self._config)
             if now != self._seen or self._requested.is_set():
                 self._requested.clear()
                 self._seen = now
@@ -107,14 +107,3 @@ class RuleWatcher:
             if self._expired:
                 parts.append(self._expired)
             self._health.set("ok", "; ".join(parts))
-
-    def _fingerprint(self) -> Fingerprint:
-        """Name, size and modification time of every file that counts."""
-        found = set()
-        for path in watched_files(self._config):
-            try:
-                state = path.stat()
-            except OSError:
-                continue
-            found.add((str(path), state.st_mtime_ns, state.st_size))
-        return frozenset(found)

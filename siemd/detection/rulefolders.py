@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from siemd.errors import FileError
 from siemd.resources import resource
 
 MAX_FILES = 50_000
+SUFFIXES = (".yml", ".yaml")
+IMPORT_MARK = ".siemd-import.json"  # in every folder that `siemd rules import` made
 
 
 def rule_folders(config: DetectionConfig) -> list[Path]:
@@ -28,24 +31,53 @@ def imported_folder(config: DetectionConfig) -> Path | None:
     return None if config.imported.folder == "auto" else Path(config.imported.folder)
 
 
-def watched_files(config: DetectionConfig) -> list[Path]:
-    """Every file of rules, overlay and suppressions that exists."""
-    paths = [*rule_folders(config), *map(Path, config.overlay), *map(Path, config.suppressions)]
-    return [file for path in paths for file in rule_files(path)]
+def watched_files(config: DetectionConfig) -> frozenset[tuple[str, int, int]]:
+    """Path, time of change (ns) and size of every file of rules, overlay and suppressions.
+
+    Of an import only its mark is looked at: an import changes as a whole, and thousands of files would be polled.
+    """
+    found = set()
+    for path in (*rule_folders(config), *map(Path, config.overlay), *map(Path, config.suppressions)):
+        for file in _files(path, marked_whole=True):
+            try:
+                state = file.stat()
+            except OSError:
+                continue
+            found.add((str(file), state.st_mtime_ns, state.st_size))
+    return frozenset(found)
 
 
 def rule_files(path: Path) -> list[Path]:
-    """The YAML files at or below a path, in the order of their names, up to a limit; hidden folders are left out."""
+    """The YAML files at or below a path, in the order of their names, up to a limit; hidden ones are left out."""
+    return sorted(_files(path))
+
+
+def _files(path: Path, *, marked_whole: bool = False) -> list[Path]:
+    """The YAML files at or below a path; links are followed to files, not to folders.
+
+    marked_whole: of a folder with IMPORT_MARK only that.
+    """
     if path.is_file():
         return [path]
-    found = (
-        file
-        for file in path.rglob("*")
-        if file.suffix in (".yml", ".yaml")
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        and file.is_file()
-    )
-    return sorted(found)[:MAX_FILES]
+    found: list[Path] = []
+    folders = [path]
+    while folders and len(found) < MAX_FILES:
+        folder = folders.pop()
+        if marked_whole and (folder / IMPORT_MARK).exists():
+            found.append(folder / IMPORT_MARK)
+            continue
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(Path(entry.path))
+                    elif entry.name.endswith(SUFFIXES) and entry.is_file():
+                        found.append(Path(entry.path))
+        except OSError:
+            continue  # a folder that just went away, or may not be read
+    return found[:MAX_FILES]
 
 
 def existing(paths: Sequence[Path | str], key: str) -> tuple[list[Path], list[FileError]]:

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siemd.detection import package
-from siemd.detection.package import MARK, import_rules, name_of
+from siemd.detection.package import import_rules, name_of
+from siemd.detection.rulefolders import IMPORT_MARK
 from siemd.errors import UserError
 
 RULE = b"title: t\nlogsource: {product: windows}\ndetection:\n  s: {A: x}\n  condition: s\n"
@@ -52,7 +53,7 @@ def test_a_package_is_taken_with_its_folders(tmp_path: Path) -> None:
     done = import_rules(source, tmp_path / "rules" / name_of(source))
     assert done.folder == tmp_path / "rules" / "sigma_core"
     assert (done.files, done.other, done.passed_over, done.replaced) == (2, 1, 2, False)
-    assert files_below(done.folder) == [MARK, "rules/b.yaml", "rules/windows/a.yml"]
+    assert files_below(done.folder) == [IMPORT_MARK, "rules/b.yaml", "rules/windows/a.yml"]
     assert (done.folder / "rules/b.yaml").read_bytes() == RULE
     assert [path.name for path in (tmp_path / "rules").iterdir()] == ["sigma_core"]
 
@@ -69,14 +70,14 @@ def test_a_folder_is_taken_without_links_and_hidden_files(tmp_path: Path) -> Non
     if hasattr(os, "mkfifo"):
         os.mkfifo(source / "pipe.yml")
     done = import_rules(source, tmp_path / "rules" / "mine")
-    assert files_below(done.folder) == [MARK, "deep/a.yml"]
+    assert files_below(done.folder) == [IMPORT_MARK, "deep/a.yml"]
 
 
 def test_an_import_of_the_same_name_is_replaced(tmp_path: Path) -> None:
     target = tmp_path / "rules" / "x"
     import_rules(packed(tmp_path / "1.zip", ("old.yml", RULE)), target)
     assert import_rules(packed(tmp_path / "2.zip", ("new.yml", RULE)), target).replaced
-    assert files_below(tmp_path / "rules") == [f"x/{MARK}", "x/new.yml"]
+    assert files_below(tmp_path / "rules") == [f"x/{IMPORT_MARK}", "x/new.yml"]
 
 
 def test_a_failed_import_leaves_the_one_before(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from siemd.detection import DetectionConfig, Ruleset, load_ruleset, reload
 from siemd.detection.config import ImportedConfig
+from siemd.detection.package import import_rules
 from siemd.detection.reload import RuleWatcher
 from siemd.health import ComponentHealth
 
@@ -139,3 +140,21 @@ async def test_an_expired_suppression_is_told(tmp_path: Path) -> None:
         watched.watcher.request()
         await watched.until(lambda: "the suppression n of o expired" in watched.health.detail)
     assert watched.health.status == "ok"
+
+
+@pytest.mark.usefixtures("quick")
+async def test_an_import_is_noticed_and_replaced_as_a_whole(tmp_path: Path) -> None:
+    source, imported = tmp_path / "source", tmp_path / "imported"
+    source.mkdir()
+    (source / "a.yml").write_text(RULE)
+    (tmp_path / "none").mkdir()
+    watched = Watched(tmp_path / "none", imported=ImportedConfig(folder=str(imported)))
+    watched.config.rules.append("imported")
+    async with watched.running():
+        await watched.until(lambda: watched.watcher._seen is not None)
+        import_rules(source, imported / "x")
+        await watched.until(lambda: watched.used)
+        (source / "a.yml").rename(source / "b.yml")
+        import_rules(source, imported / "x")
+        await watched.until(lambda: [rule.name for rule in watched.used[-1].rules] == ["b"])
+    assert [rule.name for rule in watched.used[0].rules] == ["a"]
