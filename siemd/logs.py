@@ -22,6 +22,9 @@ _SECRET_KEY = re.compile(r"passw|secret|token|api_?key|authorization", re.IGNORE
 _URL_PASSWORD = re.compile(r"(://[^\s:/@]{0,256}):(\S{0,512})@")  # bounded: much of what is logged is hostile
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
+# What the log file and alerts.jsonl say of an alert, and its reason says in words.
+_NOT_ON_A_TERMINAL = ("rule_id", "title", "first_seen", "last_seen", "group", "status", "incident_id", "revision")
+
 
 def setup(level: str, file: Path | None, *, max_bytes: int, keep_files: int, terminal: bool = True) -> None:
     """Start logging. file: JSON lines, rotated; None for none. terminal: also to stderr, pretty if it is a terminal.
@@ -140,6 +143,9 @@ def _drop_traceback(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _escape(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    event["timestamp"] = event.pop("time", "")
+    event["timestamp"] = f"{event.pop('time', '')[:19]}Z"
     event.pop("logger", None)
+    if str(event.get("event")).startswith("alert."):
+        for name in _NOT_ON_A_TERMINAL:
+            event.pop(name, None)
     return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}

@@ -123,3 +123,19 @@ def test_hostile_text_stays_one_json_line(text: str) -> None:
 def test_printable_has_no_control_characters(text: str) -> None:
     shown = logs.printable(text + "\x1b[31m\u202e")
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or c == "\u202e" for c in shown)
+
+
+def test_an_alert_is_short_on_a_terminal() -> None:
+    event = {
+        "time": "2026-01-02T03:04:05.000006Z",
+        "event": "alert.opened",
+        "rule": "ping",
+        "reason": "x",
+        "revision": 1,
+    }
+    assert logs._escape(None, "", event) == {
+        "timestamp": "2026-01-02T03:04:05Z",
+        "event": "alert.opened",
+        "rule": "ping",
+        "reason": "x",
+    }
