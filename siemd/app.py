@@ -200,7 +200,9 @@ class App:
         """Say new states of incidents in the log and in alerts.jsonl."""
         alert_file.write(alerts)
         for alert in alerts:
-            shown = {key: value for key, value in alert_json(alert).items() if key not in ("host", "tags")}
+            said = alert_json(alert)
+            shown = {key: said.pop(key) for key in ("level", "rule", "reason")}  # first what a person reads first
+            shown |= {key: value for key, value in said.items() if key not in ("host", "tags")}
             level = 20 if alert.level == "informational" or alert.status == "closed" else 30
             state = "closed" if alert.status == "closed" else "opened" if alert.revision == 1 else "grew"
             self._log.log(level, f"alert.{state}", severity=shown.pop("level"), **shown)
