@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import structlog
 
@@ -29,8 +30,9 @@ from siemd.detection.worker import (
 )
 from siemd.events import Event
 
-PART_EVENTS = 256
+PART_EVENTS = 128
 AHEAD_PARTS = 3  # what a worker may have before it, so that it never waits for the daemon's thread
+PIPE_BYTES = 1 << 20  # what Linux lets everybody have
 STUCK_S = 30.0  # a part that takes longer is taken away from its worker, which is ended
 RESTART_S = 5.0  # at most one start of a worker in this time
 
@@ -68,6 +70,7 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             creationflags=flags,
         )
+        _widen(self._process.stdin)
         for target in (self._write, self._read):
             threading.Thread(target=target, name=f"worker {self._process.pid}", daemon=True).start()
         self.use(rules)
@@ -263,6 +266,16 @@ class WorkerPool:
         if len(self._workers) < self._wanted and time.monotonic() >= self._next_start_s:
             self._next_start_s = time.monotonic() + RESTART_S
             self._workers.append(_Worker(self._answers, self._rules))
+
+
+def _widen(pipe: Any) -> None:
+    """Let a pipe hold a whole part where the system can (Linux), so that it passes in one go."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    except (ImportError, AttributeError, OSError):
+        pass  # it works all the same, in smaller bites
 
 
 def _spread(work: _Work, matches: Matches) -> Matches:
