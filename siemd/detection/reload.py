@@ -97,7 +97,9 @@ class RuleWatcher:
 
     def _say(self, ruleset: Ruleset) -> None:
         if ruleset.problems:
-            self._health.error("degraded", f"{len(ruleset.problems)} problems, the first: {ruleset.problems[0]}")
+            count = len(ruleset.problems)
+            words = "one problem" if count == 1 else f"{count} problems, the first"
+            self._health.error("degraded", f"{words}: {ruleset.problems[0]}")
         else:
             parts = [f"{len(ruleset.rules)} rules"]
             if ruleset.refused:
