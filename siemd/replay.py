@@ -12,6 +12,7 @@ import msgspec
 
 from siemd.config import Config
 from siemd.detection import Detector, Ruleset
+from siemd.detection.matcher import Matcher
 from siemd.errors import UserError
 from siemd.events import Alert, Event, alert_json
 from siemd.logs import printable
@@ -37,14 +38,16 @@ class FileResult(msgspec.Struct, kw_only=True):
     elapsed_s: float = 0.0
 
 
-def replay_file(path: Path, config: Config, ruleset: Ruleset, progress: Progress | None = None) -> FileResult:
+def replay_file(
+    path: Path, config: Config, ruleset: Ruleset, progress: Progress | None = None, matcher: Matcher | None = None
+) -> FileResult:
     """Read one file to its end, or as far as it can be read, through a detector of its own.
 
     A file is judged by itself, so its answer does not depend on what else is replayed. Same file, same rules, same
-    answer: nothing here looks at the clock (but elapsed_s).
+    answer: nothing here looks at the clock (but elapsed_s). matcher: the compiled rules, to share them among files.
     """
     result = FileResult(path=str(path))
-    detector = Detector(ruleset, config.detection, "")
+    detector = Detector(ruleset, config.detection, "", matcher=matcher)
     hidden_before = ruleset.suppressions.hidden()
     incidents: dict[str, Alert] = {}
     started_s = time.perf_counter()
@@ -83,8 +86,9 @@ def replay(paths: Sequence[Path], config: Config, ruleset: Ruleset, out: TextIO,
     progress = Progress(err) if err.isatty() else None
     failed = 0
     totals = FileResult(path="")
+    matcher = Matcher(ruleset.plain)
     for path in paths:
-        result = replay_file(path, config, ruleset, progress)
+        result = replay_file(path, config, ruleset, progress, matcher)
         out.writelines(msgspec.json.encode(_line(alert, result.path)).decode() + "\n" for alert in result.alerts)
         out.flush()
         err.write(printable(_summary(result)) + "\n")

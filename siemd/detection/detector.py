@@ -29,10 +29,17 @@ class Detector:
     host: stands in alerts whose events name none. The clock is the newest event time seen, or what `advance` says;
     once `advance` was called (live: before every batch), an event from the future neither moves the clock beyond it
     (plus the `late` tolerance) nor counts as later than that. pool: other processes that help to match, the same
-    alerts all the same.
+    alerts all the same. matcher: the compiled rules of the set, when other detectors share them.
     """
 
-    def __init__(self, ruleset: Ruleset, config: DetectionConfig, host: str, pool: WorkerPool | None = None) -> None:
+    def __init__(
+        self,
+        ruleset: Ruleset,
+        config: DetectionConfig,
+        host: str,
+        pool: WorkerPool | None = None,
+        matcher: Matcher | None = None,
+    ) -> None:
         self._config = config
         self._pool = pool
         self._incidents = IncidentBook(config, host)
@@ -41,13 +48,13 @@ class Detector:
         self._wall_us = 0
         self._events = self._matches = 0
         self._retired: dict[str, int] = {}
-        self.reload(ruleset)
+        self.reload(ruleset, matcher)
 
-    def reload(self, ruleset: Ruleset) -> None:
+    def reload(self, ruleset: Ruleset, matcher: Matcher | None = None) -> None:
         """Use other rules; windows of correlations that are still there stay, whatever their thresholds are now."""
         self.ruleset = ruleset
         self._incidents.suppress(ruleset.suppressions)
-        self._matcher = Matcher(ruleset.plain)
+        self._matcher = matcher or Matcher(ruleset.plain)
         if self._pool is not None:
             self._pool.use(self._matcher)
         before = {one.state_key(): one for one in self._correlators.values()}
@@ -194,9 +201,7 @@ class Detector:
                 fired = self._fired(correlator, firing, occurrence, alerts)
                 self._spread(correlator.correlation.key, fired, alerts)
 
-    def _fired(
-        self, correlator: Correlator, firing: Firing, occurrence: Occurrence, alerts: list[Alert]
-    ) -> Occurrence:
+    def _fired(self, correlator: Correlator, firing: Firing, occurrence: Occurrence, alerts: list[Alert]) -> Occurrence:
         """The condition of a correlation holds: its incident, and what the correlations that build on it see."""
         correlation, view, time_us = correlator.correlation, occurrence.view, occurrence.time_us
         if self.ruleset.alerts(correlation):
