@@ -120,7 +120,7 @@ class Matcher:
             selector = entry.selector
             if selector.platform == NETWORK:
                 kinds = _compared_values("event_type", [entry.condition]) or ()
-                routes |= {(NETWORK, str(kind), "") for kind in (*kinds, "")}
+                routes |= {(NETWORK, str(kind), "") for kind in (*kinds, *selector.channels, "")}
                 continue
             compared = _compared_values("EventID", [entry.condition]) or ()
             ids = [*selector.event_ids] or [value for value in compared if isinstance(value, int)] or [0]

@@ -7,16 +7,17 @@ from itertools import repeat
 
 from siemd.detection.keywords import KeywordScanner, is_keyword
 from siemd.detection.memo import MemoPool
-from siemd.detection.nodes import FieldRef, Match, Node
+from siemd.detection.nodes import FieldRef, Match, Node, Not
 from siemd.detection.predicate import compile_node
 from siemd.detection.required import bound
-from siemd.detection.scanner import PLAIN_TYPES, FieldScanner, ReferenceScanner
+from siemd.detection.scanner import PLAIN_TYPES, FieldScanner, ReferenceScanner, is_costly
 from siemd.detection.textscanner import NO_ATOMS, Atoms, Numbers
 from siemd.detection.view import MAX_LEAVES, MISSING, Predicate, View, is_direct, log_columns
 from siemd.detection.witness import Verdict, compile_verdict, matches_in, rarity, witnesses
 from siemd.events import Event, LogEvent
 
 Indices = tuple[int, ...]
+MAX_LATE_COST = 60.0  # as `rarity` counts
 _NO_MATCHES: Indices = ()
 _SIMPLE = frozenset((str, int))
 _FOREVER_MISSING = repeat(MISSING)
@@ -47,8 +48,9 @@ class Program:
         self._rules: list[tuple[int, Verdict, Predicate | None]] = []
         self._by_witness: dict[int, list[int]] = {}
         self._unwitnessed: list[int] = []
-        bounds = [bound(node, is_indexed) for _, node in conditions]
-        self._compile(conditions, bounds, workshop.numbers)
+        late = late_tests([node for _, node in conditions])
+        bounds = [bound(node, lambda test: is_indexed(test) and test not in late) for _, node in conditions]
+        self._compile(conditions, bounds, late, workshop.numbers)
         self._witnesses = frozenset(self._by_witness)
         self._index({test for node in bounds for test in matches_in(node)}, workshop)
         self._outcomes = workshop.pool.memo()
@@ -73,7 +75,11 @@ class Program:
                 raise KeyError
             key = tuple([recent[value] for recent, value in zip(self._recent, values, strict=True)])
         except KeyError:
-            key = tuple([scanner.find(value) for scanner, value in zip(self._scanners, values, strict=True)])
+            if plain:
+                found = [recent.get(value) for recent, value in zip(self._recent, values, strict=True)]
+            else:
+                found = [None] * len(values)
+            key = tuple([self._scanners[at].find(values[at]) if one is None else one for at, one in enumerate(found)])
         if self._references:
             key += tuple([scanner.find(values[one], values[other]) for one, other, scanner in self._references])
         if self._keywords is not None:
@@ -129,10 +135,12 @@ class Program:
                 return [text for text in texts if type(text) is str]
         return View(event).leaves(cased=True)
 
-    def _compile(self, conditions: Sequence[tuple[int, Node]], bounds: list[Node], numbers: Numbers) -> None:
+    def _compile(
+        self, conditions: Sequence[tuple[int, Node]], bounds: list[Node], late: set[Match], numbers: Numbers
+    ) -> None:
         cost = rarity(bounds)
         for place, ((index, node), upper) in enumerate(zip(conditions, bounds, strict=True)):
-            exact = all(is_indexed(test) for test in matches_in(node))
+            exact = all(is_indexed(test) and test not in late for test in matches_in(node))
             self._rules.append((index, compile_verdict(upper, numbers), None if exact else compile_node(node)))
             rarest = witnesses(upper, cost)
             if rarest is None:
@@ -162,3 +170,29 @@ class Program:
 def is_indexed(match: Match) -> bool:
     """Whether scanners decide the test: all but a few kinds of keyword."""
     return match.field is not None or is_keyword(match)
+
+
+def late_tests(conditions: Sequence[Node]) -> set[Match]:
+    """Globs and regexes that are better tried on the event itself, after all else of their rules was found to hold.
+
+    All others are tried on each new value, and the answer is remembered. These are left out of it because every rule
+    that has them asks for something rare beside.
+    """
+    with_costly = [node for node in conditions if any(is_costly(test.test) for test in matches_in(node))]
+    if not with_costly:
+        return set()
+    upper = [bound(node, lambda test: is_indexed(test) and not is_costly(test.test)) for node in conditions]
+    cost = rarity(upper)
+    late: set[Match] = set()
+    early: set[Match] = set()
+    for node in with_costly:
+        costly = {test for test in matches_in(node) if test.field is not None and is_costly(test.test)}
+        rest = bound(node, lambda test: is_indexed(test) and not is_costly(test.test), literals=False)
+        rarest = witnesses(rest, cost)
+        wanted = {test for test in matches_in(node, positive=True) if test in costly}
+        if rarest is None or rarest[0] > MAX_LATE_COST:
+            early |= costly
+        else:
+            late |= wanted
+            early |= {test for test in matches_in(Not(node), positive=True) if test in costly}
+    return late - early

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
@@ -34,25 +35,24 @@ _FICKLE = frozenset("is")
 _REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT)
 
 
-def bound(node: Node, indexed: Any, *, may: bool = True) -> Node:
+def bound(node: Node, indexed: Callable[[Match], bool], *, may: bool = True, literals: bool = True) -> Node:
     """A condition of indexed tests only that holds whenever `node` does (with may=False: only when it does).
 
-    indexed: tells of a Match whether it stays as it is.
+    indexed: tells of a test whether it stays as it is. literals: whether the others leave the texts that they require.
     """
     match node:
         case And(items):
-            return all_of([bound(item, indexed, may=may) for item in items])
+            return all_of([bound(item, indexed, may=may, literals=literals) for item in items])
         case Or(items):
-            return any_of([bound(item, indexed, may=may) for item in items])
+            return any_of([bound(item, indexed, may=may, literals=literals) for item in items])
         case Not(item):
-            return negate(bound(item, indexed, may=not may))
+            return negate(bound(item, indexed, may=not may, literals=literals))
         case Match(field, test):
             if indexed(node):
                 return node
             if not may:
                 return FALSE
-            needed = required(test) if field is not None else TRUE
-            return on_field(field or "", needed)
+            return on_field(field, required(test)) if literals and field is not None else TRUE
     return node
 
 

@@ -70,7 +70,7 @@ class FieldScanner:
     def _gate(self, field: str, costly: dict[Test, int], numbers: Numbers, plain: dict[Test, int]) -> None:
         """File every glob and regex under the rarest text that it requires; these texts join the plain tests."""
         gates = {test: on_field(field, required(test)) for test in costly}
-        cost = rarity(gates.values())
+        cost = rarity(list(gates.values()))
         for test, number in costly.items():
             gate, check = gates[test], text_check(test)
             rarest = witnesses(gate, cost)

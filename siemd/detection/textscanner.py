@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import ahocorasick
 
@@ -11,6 +11,8 @@ from siemd.detection.nodes import Match, Text
 Atoms = frozenset[int]
 NO_ATOMS: Atoms = frozenset()
 FEW = 24  # substrings up to this number are found faster one by one
+END_SIGNS = 4
+FRONT, BACK = slice(END_SIGNS), slice(-END_SIGNS, None)
 
 
 class Numbers(dict[Match, int]):
@@ -46,8 +48,11 @@ class TextScanner:
                 self._signs[literal] = number
             else:
                 self._always.append(number)
-        self._prefix_lengths = sorted({len(literal) for literal in self._prefixes})
-        self._suffix_lengths = sorted({len(literal) for literal in self._suffixes})
+        # by their first (last) signs, so that few lengths are tried
+        self._prefix_lengths = _by_end(self._prefixes, FRONT)
+        self._suffix_lengths = _by_end(self._suffixes, BACK)
+        self._short_prefixes = _short(self._prefixes)
+        self._short_suffixes = _short(self._suffixes)
         self._ascii_signs = [(sign, number) for sign, number in self._signs.items() if sign.isascii()]
         self._substrings = bool(len(self._automaton))
         if self._substrings:
@@ -73,14 +78,28 @@ class TextScanner:
         number = self._equals.get(text)
         if number is not None:
             found.add(number)
-        for length in self._prefix_lengths:
-            number = self._prefixes.get(text[:length])
-            if number is not None:
-                found.add(number)
-        size = len(text)
-        for length in self._suffix_lengths:
-            if length > size:
-                break
-            number = self._suffixes.get(text[size - length :])
-            if number is not None:
-                found.add(number)
+        if self._prefixes:
+            for length in (*self._short_prefixes, *self._prefix_lengths.get(text[FRONT], ())):
+                number = self._prefixes.get(text[:length])
+                if number is not None:
+                    found.add(number)
+        if self._suffixes:
+            size = len(text)
+            for length in (*self._short_suffixes, *self._suffix_lengths.get(text[BACK], ())):
+                number = self._suffixes.get(text[max(0, size - length) :])
+                if number is not None:
+                    found.add(number)
+
+
+def _by_end(literals: Iterable[str], end: slice) -> dict[str, tuple[int, ...]]:
+    """The lengths of the literals that have the same signs at their end."""
+    lengths: dict[str, set[int]] = {}
+    for literal in literals:
+        if len(literal) >= END_SIGNS:
+            lengths.setdefault(literal[end], set()).add(len(literal))
+    return {signs: tuple(sorted(several)) for signs, several in lengths.items()}
+
+
+def _short(literals: Iterable[str]) -> tuple[int, ...]:
+    """The lengths that are too short for that."""
+    return tuple(sorted({len(literal) for literal in literals if len(literal) < END_SIGNS}))

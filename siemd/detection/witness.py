@@ -3,38 +3,71 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import ahocorasick
 
 from siemd.detection.nodes import And, Constant, Match, Node, Not, Or, Text
 
 Atoms = frozenset[int] | set[int]
+PART = 2.0
 Verdict = Callable[[Atoms], bool]
 Number = Mapping[Match, int]  # of a test
 
 
-def matches_in(node: Node) -> Iterable[Match]:
-    """Every test of a condition."""
+def matches_in(node: Node, *, positive: bool = False) -> Iterable[Match]:
+    """Every test of a condition; with `positive` only those that do not stand under a `not` (or under two)."""
+    return _matches_in(node, positive, True)
+
+
+def _matches_in(node: Node, positive: bool, straight: bool) -> Iterable[Match]:
     match node:
         case And(items) | Or(items):
             for item in items:
-                yield from matches_in(item)
+                yield from _matches_in(item, positive, straight)
         case Not(item):
-            yield from matches_in(item)
+            yield from _matches_in(item, positive, not straight)
         case Match():
-            yield node
+            if straight or not positive:
+                yield node
 
 
-def rarity(conditions: Iterable[Node]) -> dict[Match, float]:
-    """How often a test is expected to hold, in no unit: what many rules ask for, and what is short, is common."""
+def rarity(conditions: Sequence[Node]) -> dict[Match, float]:
+    """How often a test is expected to hold, in no unit.
+
+    Common is what many rules ask for, what is part of many other texts that rules look for, and what is short.
+    """
     uses = Counter(test for condition in conditions for test in set(matches_in(condition)))
-    return {test: count + _commonness(test) for test, count in uses.items()}
+    texts = {test.test.literal for test in uses if isinstance(test.test, Text)}
+    parts = _parts(texts)
+    variety = Counter(test.field for test in uses)
+    return {
+        match: count
+        + (_commonness(match.test, parts) if isinstance(match.test, Text) else 100.0)
+        + 200 / variety[match.field]
+        for match, count in uses.items()
+    }
 
 
-def _commonness(match: Match) -> float:
-    test = match.test
-    if not isinstance(test, Text):
-        return 100.0
-    return 200.0 / (1 + len(test.literal)) ** 1.5 if test.kind in ("contains", "startswith", "endswith") else 1.0
+def _commonness(test: Text, parts: Mapping[str, int]) -> float:
+    short: float = 200.0 / (1 + len(test.literal)) ** 1.5
+    if test.kind == "equals":
+        return 1.0
+    return short + parts[test.literal] * (PART if test.kind == "contains" else 1.0)
+
+
+def _parts(texts: Iterable[str]) -> Counter[str]:
+    """In how many of the texts each of them is."""
+    automaton = ahocorasick.Automaton()
+    for text in texts:
+        if text:
+            automaton.add_word(text, text)
+    counts: Counter[str] = Counter()
+    if len(automaton):
+        automaton.make_automaton()
+        for text in texts:
+            counts.update({part for _, part in automaton.iter(text)})
+    return counts
 
 
 def witnesses(node: Node, cost: Mapping[Match, float]) -> tuple[float, frozenset[Match]] | None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siemd.detection import program
 from siemd.detection.fold import fold
 from siemd.detection.matcher import Matcher
 from siemd.detection.memo import MemoPool
@@ -152,9 +153,14 @@ def rule_of(source: dict[str, str], first: Any, second: Any, condition: str) -> 
     st.lists(st.builds(rule_of, LOGSOURCES, DETECTIONS, DETECTIONS, CONDITIONS), min_size=1, max_size=5),
     st.lists(EVENTS, min_size=1, max_size=5),
     st.sampled_from([1, 2_000, 1 << 20]),
+    st.sampled_from([0.0, 1e9]),
 )
-def test_the_verdict_is_that_of_all_rules_one_by_one(rules: list[Rule], events: list[Event], memo_bytes: int) -> None:
-    matcher, plain = Matcher(rules, memo_bytes), PlainMatcher(rules)
+def test_the_verdict_is_that_of_all_rules_one_by_one(
+    rules: list[Rule], events: list[Event], memo_bytes: int, late_cost: float
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "MAX_LATE_COST", late_cost)
+        matcher, plain = Matcher(rules, memo_bytes), PlainMatcher(rules)
     for _ in range(2):  # the second time from the memos
         for event in events:
             assert list(matcher.match(event)) == plain.match(event), event
@@ -255,12 +261,12 @@ def test_memos_are_bounded_and_forget_the_oldest() -> None:
 def test_long_and_random_values_do_not_fill_the_memory() -> None:
     rules = [rule_of({"product": "windows"}, {"A|contains": "evil"}, {"B": "x"}, "a")]
     matcher = Matcher(rules, memo_bytes=100_000)
-    program = matcher.program(("windows", "c", 1))
+    compiled = matcher.program(("windows", "c", 1))
     for number in range(3_000):
         fields = {"A": f"{number} evil" + "x" * (number % 7) * MAX_REMEMBERED_CHARACTERS}
         event = LogEvent(time_us=0, table="t", platform="windows", channel="c", event_id=1, fields=fields)
         assert matcher.match(event) == (0,)
-    held = program._scanners[0].memo
+    held = compiled._scanners[0].memo
     assert sum(len(text) for generation in (held.recent, held._older) for text in generation) < 200_000
 
 
