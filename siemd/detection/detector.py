@@ -117,7 +117,7 @@ class Detector:
         self._wall_us = now_us
         closed = self.take_up(incidents, now_us)
         events, matches = self._events, self._matches
-        with self._incidents.rebuilding():
+        with self._incidents.rebuilding(now_us):
             for step in past:
                 self.process(step)
         self._events, self._matches = events, matches

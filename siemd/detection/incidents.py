@@ -91,6 +91,11 @@ class _Incident:
             return self.hit.view.get(name) if self.hit else MISSING
         return listed(list(kept), complete=len(kept) < self.distinct)
 
+    def resume(self, clock_us: int) -> None:
+        """After a restart: idle since its last event, but for the moment that sources need to go on."""
+        grace_us = min(self.idle_us, RESUME_US)
+        self.touched_us = max(self.alert.last_seen_us, clock_us - self.idle_us + grace_us)
+
     def tell(self) -> Alert:
         """The state as it is now, which later growth does not change."""
         alert, hit = self.alert, self.hit
@@ -140,7 +145,9 @@ class IncidentBook:
         incident = self._open.get(key)
         if self._rebuilding:
             if incident is not None:
+                again = hit.view.event is incident.last_event
                 _count_again(incident, hit, host)
+                incident.idle_us = min(incident.idle_us, idle_us) if again else idle_us
             return []
         told: list[Alert] = []
         if incident is not None and hit.time_us - incident.alert.last_seen_us > incident.idle_us:
@@ -202,18 +209,24 @@ class IncidentBook:
             idle_us = self._idle_us(timespan_s)
             incident = self._open[key] = _Incident(alert, None, idle_us, MAX_DISTINCT)
             incident.counted_us = alert.last_seen_us
-            incident.touched_us = max(alert.last_seen_us, clock_us - idle_us + min(idle_us, RESUME_US))
-        self._open = OrderedDict(sorted(self._open.items(), key=lambda item: item[1].touched_us))
+            incident.resume(clock_us)
+        self._sort()
         return closed
 
     @contextmanager
-    def rebuilding(self) -> Iterator[None]:
-        """Within it, matches only bring the counts of the incidents that are open up to date; nothing is told."""
+    def rebuilding(self, clock_us: int) -> Iterator[None]:
+        """Within it, matches only bring the incidents that were taken up up to date; nothing is told."""
         self._rebuilding = True
         try:
             yield
         finally:
             self._rebuilding = False
+            for incident in self._open.values():
+                incident.resume(clock_us)
+            self._sort()
+
+    def _sort(self) -> None:
+        self._open = OrderedDict(sorted(self._open.items(), key=lambda item: item[1].touched_us))
 
     def _idle_us(self, timespan_s: float) -> int:
         return int(max(float(self._config.incident_idle_s), timespan_s) * 1_000_000)

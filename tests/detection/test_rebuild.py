@@ -105,6 +105,24 @@ def test_what_nothing_continues_is_closed_as_idle(tools: Any) -> None:
     assert closed.reason == told[-1].reason
 
 
+SLOW = """
+---
+title: slow
+name: brute
+correlation: {type: event_count, rules: [failure], group-by: [source_ip], timespan: 6h, condition: {gte: 50}}
+"""
+
+
+def test_a_burst_is_closed_as_soon_as_without_a_restart(tools: Any) -> None:
+    """The long timespan of another correlation of that name, which did not fire, keeps nothing open."""
+    told = tools.detector(tools.rules(RULES + SLOW)).process(failures(tools, 0, 8))
+    detector = tools.detector(tools.rules(RULES + SLOW))
+    assert detector.rebuild(stored(told), [failures(tools, 0, 8)], 1_000 * SECOND) == []
+    assert detector.advance(1_000 * SECOND) == []
+    (closed,) = detector.advance(1_061 * SECOND)
+    assert closed.count == 8
+
+
 def test_an_incident_whose_place_is_taken_is_closed(tools: Any) -> None:
     old = tools.detector(tools.rules(RULES)).process(failures(tools, 0, 8))
     detector = tools.detector(tools.rules(RULES))
