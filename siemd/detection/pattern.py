@@ -24,6 +24,8 @@ def parse(text: str) -> Parts:
     `\*` and `\?` are the plain characters, `\\` is one backslash (so `\\*` is a backslash and a wildcard, `\\\*` a
     backslash and a star); any other backslash stands for itself.
     """
+    if ANY not in text and ONE not in text and "\\\\" not in text:
+        return (text,) if text else ()
     parts: list[str | Wildcard] = []
     literal: list[str] = []
     position = 0

@@ -9,7 +9,7 @@ from typing import Any
 from siemd.detection import pattern
 from siemd.detection.memo import MemoPool
 from siemd.detection.modifiers import compile_regex
-from siemd.detection.nodes import FieldRef, Match, Regex, Test, Text
+from siemd.detection.nodes import Exists, FieldRef, Match, Null, Regex, Test, Text
 from siemd.detection.predicate import HOLDS, MAX_REGEX_TEXT, compile_test
 from siemd.detection.required import on_field, required
 from siemd.detection.textscanner import NO_ATOMS, Atoms, Numbers, TextScanner
@@ -32,6 +32,8 @@ class FieldScanner:
         self._lowered: TextScanner | None = None
         self._cased: TextScanner | None = None
         self._others: list[tuple[Callable[[View], bool], int]] = []
+        self._others_of_texts: list[tuple[Callable[[View], bool], int]] = []
+        self._there: Atoms = NO_ATOMS
         self._costly: dict[int, list[tuple[Verdict, Callable[[str, str], Any], int]]] = {}
         self._ungated: list[tuple[Callable[[str, str], Any], int]] = []
         self._helpers: Atoms = NO_ATOMS
@@ -54,7 +56,13 @@ class FieldScanner:
         for test, number in wanted.items():
             if test not in plain and test not in costly:
                 self._others.append((compile_test(field, test), number))
+                # of a text that is not empty it is known beforehand whether it is there, and that it is not null
+                if isinstance(test, Exists):
+                    self._there |= {number} if test.wanted else NO_ATOMS
+                elif not isinstance(test, Null):
+                    self._others_of_texts.append(self._others[-1])
         self._field = field
+        self._costly_witnesses = frozenset(self._costly)
 
     def find(self, value: Any) -> Atoms:
         """The numbers of the tests that hold for a raw value (MISSING if the field is not there)."""
@@ -84,38 +92,41 @@ class FieldScanner:
                 self._costly.setdefault(numbers[witness], []).append((verdict, check, number))
 
     def _compute(self, value: Any) -> Atoms:
-        values = values_of(value)
-        found: set[int] = set()
-        for one in values:
-            text = text_of(one)
-            if text is not None:
-                self._scan(text, found)
-        if self._others:
-            view = OneFieldView(self._field, value, values)
-            for holds, number in self._others:
-                if holds(view):
-                    found.add(number)
+        others = self._others
+        if type(value) is str and value:
+            found, others = self._scan(value), self._others_of_texts
+            found |= self._there
+        else:
+            found = set()
+            for one in values_of(value):
+                text = text_of(one)
+                if text is not None:
+                    found |= self._scan(text)
+        if others:
+            view = OneFieldView(self._field, value, values_of(value))
+            found.update([number for holds, number in others if holds(view)])
         return frozenset(found) if found else NO_ATOMS
 
-    def _scan(self, text: str, found: set[int]) -> None:
+    def _scan(self, text: str) -> set[int]:
+        """The numbers of the text tests that hold for one text."""
         low = text.lower()
-        here: set[int] = set()
+        found: set[int] = set()
         if self._lowered is not None:
-            self._lowered.scan(low, here)
+            self._lowered.scan(low, found)
         if self._cased is not None:
-            self._cased.scan(text, here)
+            self._cased.scan(text, found)
         if self._costly:
-            for witness in here & self._costly.keys():
+            for witness in found & self._costly_witnesses:
                 for gate, check, number in self._costly[witness]:
-                    if number not in here and gate(here) and check(text, low):
-                        here.add(number)
-            here -= self._helpers
+                    if number not in found and gate(found) and check(text, low):
+                        found.add(number)
+            found = found - self._helpers
         if self._same:
-            here.update([self._same[number] for number in here & self._same.keys()])
+            found.update([same for number, same in self._same.items() if number in found])
         for check, number in self._ungated:
             if check(text, low):
-                here.add(number)
-        found |= here
+                found.add(number)
+        return found
 
 
 class ReferenceScanner:
