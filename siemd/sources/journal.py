@@ -70,6 +70,7 @@ class Journal:
             self._health.set("stopped", "this host has no systemd journal")
             return
         delay_s = 1.0
+        said = ""
         while True:
             self._progress = False
             if program is None:
@@ -78,7 +79,9 @@ class Journal:
                 reason = await self._follow(program)
             delay_s = 1.0 if self._progress else min(delay_s * 2, RETRY_MAX_S)
             self._health.error("degraded" if self._progress else "failed", f"{reason} (next try in {delay_s:g} s)")
-            structlog.get_logger("siemd.journal").warning("journal.interrupted", reason=reason, retry_s=delay_s)
+            if self._progress or reason != said:  # once for each reason, not for each try
+                structlog.get_logger("siemd.journal").warning("journal.interrupted", reason=reason, retry_s=delay_s)
+            said = reason
             await asyncio.sleep(delay_s)
             program = shutil.which(self._config.journalctl)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import structlog
 
 from siemd.sources.journal import MAX_LINE_BYTES, Journal, JournalConfig
 from support.collector import collecting
@@ -200,6 +201,14 @@ async def test_no_journalctl(tmp_path: Path) -> None:
         await run.until(lambda _: run.health.status == "stopped", "auto gives up without a journal")
     async with collecting(Journal, JournalConfig(enabled=True, journalctl="no-such-journalctl"), tmp_path) as run:
         await run.until(lambda _: "not installed" in run.health.detail, "the status says what is missing")
+
+
+async def test_the_same_trouble_is_logged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("siemd.sources.journal.RETRY_MAX_S", 0.01)
+    with structlog.testing.capture_logs() as logged:
+        async with collecting(Journal, JournalConfig(enabled=True, journalctl="no-such-journalctl"), tmp_path) as run:
+            await run.until(lambda _: run.health.errors >= 5, "it has tried five times")
+    assert [line["event"] for line in logged] == ["journal.interrupted"]
 
 
 async def test_own_records_are_left_out(tmp_path: Path) -> None:
