@@ -52,9 +52,9 @@ class Detector:
 
     def reload(self, ruleset: Ruleset, matcher: Matcher | None = None) -> None:
         """Use other rules; windows of correlations that are still there stay, whatever their thresholds are now."""
+        self._matcher = matcher or Matcher(ruleset.plain)  # first, for it may take seconds and is the likeliest to fail
         self.ruleset = ruleset
         self._incidents.suppress(ruleset.suppressions)
-        self._matcher = matcher or Matcher(ruleset.plain)
         if self._pool is not None:
             self._pool.use(self._matcher)
         before = {one.state_key(): one for one in self._correlators.values()}

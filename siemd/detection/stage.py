@@ -89,9 +89,16 @@ class DetectionStage:
     async def _use_rules(self) -> None:
         """Change to the rules that wait, if there are any; compiling them takes a while."""
         ruleset, self._reload = self._reload, None
-        if ruleset is not None:
+        if ruleset is None:
+            return
+        try:
             await asyncio.get_running_loop().run_in_executor(self._executor, self._detector.reload, ruleset)
-            self._health.set("ok", f"{len(ruleset.rules)} rules")
+        except Exception as error:
+            # A bug that one set of rules brings to light must not stop detection with the set before.
+            self._health.error("degraded", f"the new rules are not in use: {type(error).__name__}: {error}")
+            structlog.get_logger("siemd.detection").exception("detection.bug", rules=len(ruleset.rules))
+            return
+        self._health.set("ok", f"{len(ruleset.rules)} rules")
 
     async def _next_batches(self) -> list[Batch] | None:
         """All that is ready, up to a bound; an empty list now and then when nothing comes; None at the end."""
