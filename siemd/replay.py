@@ -132,8 +132,7 @@ def _capture_events(file: BinaryIO, config: Config, result: FileResult) -> Itera
     try:
         for frames in read_frames(file):
             result.packets += len(frames)
-            if events := sensor.feed(decoder.decode(frames)):
-                yield events
+            yield sensor.feed(decoder.decode(frames))  # also when nothing is due, so that the bar moves
     except ValueError as error:  # what was readable before the damage still counts
         damage = error
     yield sensor.finish()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import struct
 from pathlib import Path
 
 import msgspec
@@ -113,3 +115,21 @@ def test_a_file_name_does_not_command_the_terminal(tmp_path: Path, ruleset: Rule
     assert replay([path], Config(), ruleset, io.StringIO(), err) == 2
     assert "\\x1b[2Jcleared.pcap" in err.getvalue()
     assert "\x1b" not in err.getvalue()
+
+
+class Terminal(io.StringIO):
+    """A terminal that remembers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_moves_while_a_quiet_capture_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "quiet.pcap"
+    frame = struct.pack("<IIII", 1_790_000_000, 0, 60, 60) + bytes(12) + b"\x88\xb5" + bytes(46)  # local experiments
+    path.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1) + frame * 100_000)
+    screen = Terminal()
+    assert replay([path], Config(), Ruleset([]), io.StringIO(), screen) == 0
+    shown = re.findall(r"\] +(\d+)%", screen.getvalue())
+    assert shown
+    assert int(shown[0]) < 100, "the first bar is drawn when the first part is read, events or not"
