@@ -87,7 +87,7 @@ def _db(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from siemd.commands import status
 
-    return status.run(options, _config(options))
+    return status.run(options, _config(options, keep_unset=True))
 
 
 def _config_show(options: argparse.Namespace) -> int:
@@ -105,9 +105,9 @@ def _version(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _config(options: argparse.Namespace) -> Config:
+def _config(options: argparse.Namespace, *, keep_unset: bool = False) -> Config:
     """The configuration that the command's options name."""
-    config = load_config(options.config)
+    config = load_config(options.config, keep_unset=keep_unset)
     if options.data_dir:
         config.data_dir = str(options.data_dir)
     config.settle()

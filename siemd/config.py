@@ -29,6 +29,8 @@ SourcesConfig = msgspec.defstruct(
     namespace={"__doc__": "Where events come from."},
 )
 
+ENVIRONMENT_NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
 
 class LogConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """siemd's own log (JSON lines; pretty on a terminal) and alerts.jsonl."""
@@ -112,9 +114,10 @@ def default_path() -> Path:
     return Path("/etc/siemd/siemd.yaml")
 
 
-def load_config(path: Path | None) -> Config:
+def load_config(path: Path | None, *, keep_unset: bool = False) -> Config:
     """The configuration in `path`, or in the default place if a file is there, or all defaults.
 
+    keep_unset: leave a ${NAME} that the environment lacks as it stands, for who can do without what it names.
     Relative paths are taken from the file's folder. Raises FileError for every mistake.
     """
     if path is None:
@@ -126,14 +129,14 @@ def load_config(path: Path | None) -> Config:
         return Config()
     if len(documents) > 1:
         raise documents[1].error((), "a second YAML document", "siemd.yaml is one document: remove the `---`")
-    return parse_config(documents[0])
+    return parse_config(documents[0], keep_unset=keep_unset)
 
 
-def parse_config(document: Document) -> Config:
+def parse_config(document: Document, *, keep_unset: bool = False) -> Config:
     """The configuration that a document states; raises FileError at the first mistake."""
     if not isinstance(document.data, dict):
         raise document.error((), "expected keys such as `sources:` and `storage:`", "see config/siemd.yaml")
-    data = _expand(document, document.data, ())
+    data = _expand(document, document.data, (), keep_unset)
     info = cast("msgspec.inspect.StructType", msgspec.inspect.type_info(Config))
     _refuse_unknown(document, data, info, ())
     try:
@@ -155,23 +158,25 @@ def _decode(kind: type[Any], value: object) -> Any:
     raise NotImplementedError(kind)
 
 
-def _expand(document: Document, value: Any, keys: tuple[str | int, ...]) -> Any:
+def _expand(document: Document, value: Any, keys: tuple[str | int, ...], keep_unset: bool) -> Any:
     """Replace ${NAME} in every string from the environment."""
     if isinstance(value, dict):
-        return {key: _expand(document, item, (*keys, key)) for key, item in value.items()}
+        return {key: _expand(document, item, (*keys, key), keep_unset) for key, item in value.items()}
     if isinstance(value, list):
-        return [_expand(document, item, (*keys, index)) for index, item in enumerate(value)]
+        return [_expand(document, item, (*keys, index), keep_unset) for index, item in enumerate(value)]
     if not isinstance(value, str):
         return value
 
     def replace(match: re.Match[str]) -> str:
         name = match[1]
         if name not in os.environ:
+            if keep_unset:
+                return match[0]
             hint = f"set it before siemd starts, for example `export {name}=…`"
             raise document.error(keys, f"the environment has no {name}", hint)
         return os.environ[name]
 
-    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", replace, value)
+    return ENVIRONMENT_NAME.sub(replace, value)
 
 
 def _refuse_unknown(document: Document, data: Any, kind: Any, keys: tuple[str | int, ...]) -> None:

@@ -125,3 +125,12 @@ def test_db_migrate_status_reset(tmp_path: Path) -> None:
 
 def test_config_schema_is_json() -> None:
     assert json.loads(siemd("config", "schema").stdout)["properties"]["storage"]["type"] == "object"
+
+
+def test_status_shows_what_it_can_without_the_stores_password(tmp_path: Path) -> None:
+    config = tmp_path / "siemd.yaml"
+    config.write_text(f"data_dir: {tmp_path}\nstorage: {{url: 'mysql://siemd:${{SIEMD_NOT_SET}}@127.0.0.1/siemd'}}\n")
+    done = siemd("status", "--config", config)
+    assert done.returncode == 3, done.stderr
+    assert "storage.url names SIEMD_NOT_SET, which the environment of this command lacks" in done.stdout
+    assert siemd("run", "--config", config).returncode == 2

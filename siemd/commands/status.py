@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-from siemd.config import Config
+from siemd.config import ENVIRONMENT_NAME, Config
 from siemd.errors import UserError
 from siemd.events import now_us
 from siemd.logs import printable
@@ -42,6 +42,9 @@ def run(options: argparse.Namespace, config: Config) -> int:
 
 async def _stored(config: Config, alerts: int) -> dict[str, Any]:
     """The newest alerts and the ledger, read from the store beside the daemon."""
+    if unset := ENVIRONMENT_NAME.search(config.storage.url):
+        hint = "alerts and the ledger are shown when it has it"
+        raise UserError(f"storage.url names {unset[1]}, which the environment of this command lacks", hint)
     store = open_store(config.storage, config.data_path())
     try:
         async with asyncio.timeout(QUERY_TIMEOUT_S):
