@@ -7,13 +7,13 @@ import time
 
 import structlog
 
+from siemd.backoff import Backoff
 from siemd.detection import DetectionStage, Ruleset
 from siemd.detection.config import DetectionConfig
 from siemd.detection.needs import needs_of
 from siemd.errors import UserError
 from siemd.events import iso_time, now_us
 from siemd.health import ComponentHealth
-from siemd.storage.backoff import Backoff
 from siemd.storage.history import History, Limits
 from siemd.storage.writer import Writer
 

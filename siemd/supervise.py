@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from siemd.backoff import Backoff
 from siemd.health import ComponentHealth
 
 FIRST_DELAY_S = 1.0
@@ -15,14 +16,14 @@ MAX_DELAY_S = 60.0
 
 async def supervise(run: Callable[[], Awaitable[None]], health: ComponentHealth) -> None:
     """Await `run()` until it returns or is cancelled; when it raises, wait and start it again."""
-    delay_s = FIRST_DELAY_S
+    backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S, spread=0)
     while True:
         try:
             await run()
             return
         except Exception as error:
+            delay_s = backoff.next_s()
             # Expected failures are mended inside components, so this is a bug: its traceback belongs into the log.
             health.error("failed", f"{type(error).__name__}: {error}; next try in {delay_s:g} s")
             structlog.get_logger("siemd").exception("component.bug", component=health.name, retry_s=delay_s)
         await asyncio.sleep(delay_s)
-        delay_s = min(delay_s * 2, MAX_DELAY_S)

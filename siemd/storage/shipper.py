@@ -6,10 +6,10 @@ import asyncio
 
 import structlog
 
+from siemd.backoff import Backoff
 from siemd.errors import UserError
 from siemd.events import now_us
 from siemd.health import ComponentHealth, Status
-from siemd.storage.backoff import Backoff
 from siemd.storage.spool import Spool
 from siemd.storage.store import Store, StoreError, Written
 

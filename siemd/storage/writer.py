@@ -12,10 +12,10 @@ from pathlib import Path
 
 import structlog
 
+from siemd.backoff import Backoff
 from siemd.channel import Channel
 from siemd.events import Batch, LogEvent, new_epoch, now_us
 from siemd.health import Health
-from siemd.storage.backoff import Backoff
 from siemd.storage.history import HistoryReader, Limits
 from siemd.storage.retention import Retention
 from siemd.storage.shipper import Shipper, count_written

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from siemd.backoff import Backoff
 from siemd.events import NetworkEvent, now_us
 from siemd.health import Status
 from siemd.sources.sniffer.capture import CaptureError, RawCapture
@@ -58,7 +59,7 @@ class Worker:
 
     def run(self) -> None:
         """Capture until told to stop, then state what is still held."""
-        delay_s = RETRY_FIRST_S
+        backoff = Backoff(RETRY_FIRST_S, RETRY_MAX_S, spread=0)
         while not self._stop.is_set():
             opened_s = time.monotonic()
             try:
@@ -71,9 +72,8 @@ class Worker:
             finally:
                 self._close()
             if time.monotonic() - opened_s > RETRY_MAX_S:
-                delay_s = RETRY_FIRST_S
-            self._rest(delay_s)
-            delay_s = min(delay_s * 2, RETRY_MAX_S)
+                backoff.reset()
+            self._rest(backoff.next_s())
         self._observe(self._sensor.finish)
         self._status, self._detail = "stopped", ""
         self._report([])
