@@ -167,11 +167,6 @@ class Correlator:
 
     # conditions that are judged later
 
-    @property
-    def next_due_us(self) -> int | None:
-        """When the next waiting event has to be judged; None when none waits."""
-        return self._waiting[0][0] if self._waiting else None
-
     def due(self, clock_us: int | None) -> list[tuple[Firing, Occurrence]]:
         """Judge the events whose time has come (all of them at the end of a replay, when clock_us is None)."""
         fired: list[tuple[Firing, Occurrence]] = []

@@ -77,8 +77,9 @@ class Reader:
         if not isinstance(data, dict):
             raise self.error(("logsource",), "expected a mapping with category, product or service")
         for key in data:
-            near = difflib.get_close_matches(str(key), LOGSOURCE_KEYS, 1, 0.75)
-            if near and str(key) not in LOGSOURCE_KEYS:
+            if str(key) in LOGSOURCE_KEYS:
+                continue  # nearly every key of thousands of rules: no search for its like
+            if near := difflib.get_close_matches(str(key), LOGSOURCE_KEYS, 1, 0.75):
                 raise self.error(
                     ("logsource", key), f"unknown key {str(key)!r}", f"did you mean {near[0]!r}?", of_key=True
                 )

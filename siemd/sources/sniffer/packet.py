@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 # TCP flag bits
-FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80
+FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
 # `protocol` of a packet: the IP protocol number, or ARP
 ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
