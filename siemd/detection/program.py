@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
+from operator import getitem, itemgetter
+from typing import Any
 
 from siemd.detection.keywords import KeywordScanner, is_keyword
 from siemd.detection.memo import MemoPool
@@ -12,15 +14,18 @@ from siemd.detection.predicate import compile_node
 from siemd.detection.required import bound
 from siemd.detection.scanner import PLAIN_TYPES, FieldScanner, ReferenceScanner, is_costly
 from siemd.detection.textscanner import NO_ATOMS, Atoms, Numbers
-from siemd.detection.view import MAX_LEAVES, MISSING, Predicate, View, is_direct, log_columns
+from siemd.detection.view import MAX_LEAVES, MISSING, Predicate, View, is_direct, log_numbers, log_texts
 from siemd.detection.witness import Verdict, compile_verdict, matches_in, rarity, witnesses
 from siemd.events import Event, LogEvent
 
 Indices = tuple[int, ...]
 MAX_LATE_COST = 60.0  # as `rarity` counts
+MAX_SHAPES = 256
 _NO_MATCHES: Indices = ()
-_SIMPLE = frozenset((str, int))
+_TEXT, _WHOLE = frozenset((str,)), frozenset((int,))
 _FOREVER_MISSING = repeat(MISSING)
+_GET = dict.get
+Picker = Callable[[Mapping[str, Any]], tuple[Any, ...]]
 # What follows from the tests that hold: rules that match, and rules that need a look at the event itself.
 Outcome = tuple[Indices, tuple[tuple[int, Predicate], ...]]
 
@@ -46,6 +51,7 @@ class Program:
 
     def __init__(self, conditions: Sequence[tuple[int, Node]], workshop: Workshop) -> None:
         self._rules: list[tuple[int, Verdict, Predicate | None]] = []
+        self._asked: list[Atoms] = []  # for each rule the tests that decide it
         self._by_witness: dict[int, list[int]] = {}
         self._unwitnessed: list[int] = []
         late = late_tests([node for _, node in conditions])
@@ -55,6 +61,8 @@ class Program:
         self._index({test for node in bounds for test in matches_in(node)}, workshop)
         self._outcomes = workshop.pool.memo()
         self._known = self._outcomes.recent
+        self._relevant = workshop.pool.memo()
+        self._decided = workshop.pool.memo()
 
     def __len__(self) -> int:
         return len(self._rules)
@@ -73,22 +81,23 @@ class Program:
         try:
             if not plain:
                 raise KeyError
-            key = tuple([recent[value] for recent, value in zip(self._recent, values, strict=True)])
+            key = tuple(map(getitem, self._recent, values))
         except KeyError:
-            if plain:
-                found = [recent.get(value) for recent, value in zip(self._recent, values, strict=True)]
-            else:
-                found = [None] * len(values)
-            key = tuple([self._scanners[at].find(values[at]) if one is None else one for at, one in enumerate(found)])
+            found: list[Any] = list(map(_GET, self._recent, values)) if plain else [None] * len(values)
+            for at in [at for at, one in enumerate(found) if one is None]:
+                found[at] = self._scanners[at].find(values[at])
+            key = tuple(found)
         if self._references:
             key += tuple([scanner.find(values[one], values[other]) for one, other, scanner in self._references])
         if self._keywords is not None:
-            key = (*key, self._keywords.find(self._other_texts(event, plain)))
+            seen = self._keywords.find(self._other_texts(event, plain))
+            if seen:
+                key = (*key, seen)
         outcome: Outcome | None = self._known.get(key)
         if outcome is None:
             outcome = self._outcomes.find(key)
             if outcome is None:
-                outcome = self._decide(key)
+                outcome = self._look_up(NO_ATOMS.union(*key))
                 self._outcomes.keep(key, outcome)
         matches, doubtful = outcome
         if doubtful:
@@ -123,17 +132,29 @@ class Program:
         ]
         self._keywords = KeywordScanner(keywords, workshop.numbers) if keywords else None
         self._numbers_matter = self._keywords is not None and self._keywords.in_numbers
+        self._picks: dict[tuple[str, ...], tuple[Picker, Picker]] = {}  # by the names of an event's fields
 
-    def _other_texts(self, event: Event, plain: bool) -> Sequence[str]:
+    def _other_texts(self, event: Event, plain: bool) -> Iterable[str]:
         """The texts of the event that the scanners of fields have not seen (if `plain`), or all of them."""
         if plain and type(event) is LogEvent and len(event.fields) <= MAX_LEAVES // 2:
-            seen = self._direct_names
-            texts = [*log_columns(event), *[value for name, value in event.fields.items() if name not in seen]]
-            if _SIMPLE.issuperset(map(type, texts)):
+            shape = tuple(event.fields)
+            picks = self._picks.get(shape)
+            if picks is None:
+                if len(self._picks) >= MAX_SHAPES:
+                    self._picks.clear()
+                picks = self._picks[shape] = self._pick(event.fields)
+            texts, numbers = picks[0](event.fields), picks[1](event.fields)
+            if _TEXT.issuperset(map(type, texts)) and _WHOLE.issuperset(map(type, numbers)):
                 if self._numbers_matter:
-                    return [str(text) for text in texts]
-                return [text for text in texts if type(text) is str]
+                    texts += tuple(map(str, (*log_numbers(event), *numbers)))
+                return log_texts(event) + texts
         return View(event).leaves(cased=True)
+
+    def _pick(self, fields: Mapping[str, Any]) -> tuple[Picker, Picker]:
+        """What takes texts, and what takes numbers, out of fields of these names that no scanner has seen."""
+        names = [name for name in fields if name not in self._direct_names]
+        texts = [name for name in names if type(fields[name]) is not int]
+        return picker(texts), picker([name for name in names if type(fields[name]) is int])
 
     def _compile(
         self, conditions: Sequence[tuple[int, Node]], bounds: list[Node], late: set[Match], numbers: Numbers
@@ -142,6 +163,7 @@ class Program:
         for place, ((index, node), upper) in enumerate(zip(conditions, bounds, strict=True)):
             exact = all(is_indexed(test) and test not in late for test in matches_in(node))
             self._rules.append((index, compile_verdict(upper, numbers), None if exact else compile_node(node)))
+            self._asked.append(frozenset(numbers[test] for test in matches_in(upper)))
             rarest = witnesses(upper, cost)
             if rarest is None:
                 self._unwitnessed.append(place)
@@ -149,12 +171,30 @@ class Program:
                 for test in rarest[1]:
                     self._by_witness.setdefault(numbers[test], []).append(place)
 
-    def _decide(self, key: tuple[Atoms, ...]) -> Outcome:
-        """Evaluate the rules of which a witness holds."""
-        atoms = NO_ATOMS.union(*key)
-        candidates = set(self._unwitnessed)
-        for atom in atoms & self._witnesses:
-            candidates.update(self._by_witness[atom])
+    def _look_up(self, atoms: Atoms) -> Outcome:
+        """What follows from the tests that hold.
+
+        Most of them are asked for by no rule whose witness holds: two events that differ only in these end the same.
+        What a rule asks for includes its witnesses, so the relevant tests alone also tell which rules were looked at.
+        """
+        witnessed = atoms & self._witnesses
+        asked: Atoms | None = self._relevant.find(witnessed)
+        if asked is None:
+            asked = NO_ATOMS.union(*[self._asked[place] for place in self._candidates(witnessed)])
+            self._relevant.keep(witnessed, asked)
+        relevant = atoms & asked
+        outcome: Outcome | None = self._decided.find(relevant)
+        if outcome is None:
+            outcome = self._decide(relevant, self._candidates(witnessed))
+            self._decided.keep(relevant, outcome)
+        return outcome
+
+    def _candidates(self, witnessed: Atoms) -> set[int]:
+        """Places of the rules of which a witness holds, or that have none."""
+        return set(self._unwitnessed).union(*[self._by_witness[atom] for atom in witnessed])
+
+    def _decide(self, atoms: Atoms, candidates: set[int]) -> Outcome:
+        """Evaluate these rules."""
         matches: list[int] = []
         doubtful: list[tuple[int, Predicate]] = []
         for place in candidates:
@@ -165,6 +205,13 @@ class Program:
                 else:
                     doubtful.append((index, predicate))
         return tuple(sorted(set(matches))) if matches else _NO_MATCHES, tuple(doubtful)
+
+
+def picker(names: Sequence[str]) -> Picker:
+    """A function that takes the values of these names out of a mapping that has them all."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda fields: tuple([fields[name] for name in names])
 
 
 def is_indexed(match: Match) -> bool:

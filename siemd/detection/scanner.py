@@ -36,7 +36,6 @@ class FieldScanner:
         self._there: Atoms = NO_ATOMS
         self._costly: dict[int, list[tuple[Verdict, Callable[[str, str], Any], int]]] = {}
         self._ungated: list[tuple[Callable[[str, str], Any], int]] = []
-        self._helpers: Atoms = NO_ATOMS
         wanted = {match.test: numbers[match] for match in tests if match.field is not None}
         # a keyword is a substring of any field; where the field has the same test of its own, that tells both
         keywords = {match.test: numbers[match] for match in tests if match.field is None}
@@ -46,7 +45,6 @@ class FieldScanner:
         costly = {test: number for test, number in wanted.items() if is_costly(test)}
         if costly:
             self._gate(field, costly, numbers, plain)
-            self._helpers = frozenset(number for test, number in plain.items() if test not in wanted)
         lowered = {test: number for test, number in plain.items() if isinstance(test, Text) and not test.cased}
         cased = {test: number for test, number in plain.items() if isinstance(test, Text) and test.cased}
         if lowered:
@@ -120,7 +118,6 @@ class FieldScanner:
                 for gate, check, number in self._costly[witness]:
                     if number not in found and gate(found) and check(text, low):
                         found.add(number)
-            found = found - self._helpers
         if self._same:
             found.update([same for number, same in self._same.items() if number in found])
         for check, number in self._ungated:
