@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +28,7 @@ from siemd.detection.nodes import (
     any_of,
     negate,
 )
+from siemd.detection.regex import compile_regex
 from siemd.detection.view import MAX_INTEGER_BITS
 
 COMPARISONS: tuple[CompareOperator, ...] = ("lt", "lte", "gt", "gte")
@@ -201,23 +201,25 @@ def _regex(value: Any, flags: list[str]) -> Regex:
         raise BadItem("expected a regular expression")
     if len(value) > MAX_REGEX_CHARACTERS:
         raise BadItem(f"a regular expression of more than {MAX_REGEX_CHARACTERS} characters")
-    inline = re.search(r"\(\?([ims]+)\)", value)
-    if inline and inline.start() > 0:  # PCRE takes a flag anywhere, Python only in front
-        value = value[: inline.start()] + value[inline.end() :]
-        flags = [*flags, *inline[1]]
-    expression = f"(?{''.join(dict.fromkeys(flags))}){value}" if flags else value
+    expression = _with_flags(flags, value)
     try:
-        compile_regex(expression)
+        try:
+            compile_regex(expression)
+        except re.error:
+            inline = re.search(r"\(\?([ims]+)\)", value)
+            if inline is None or inline.start() == 0:
+                raise
+            # the engine for what RE2 refuses takes flags only in front
+            value = value[: inline.start()] + value[inline.end() :]
+            expression = _with_flags([*flags, *inline[1]], value)
+            compile_regex(expression)
     except (re.error, OverflowError, RecursionError) as error:
         raise BadItem(f"not a regular expression: {error}") from None
     return Regex(expression)
 
 
-def compile_regex(expression: str) -> re.Pattern[str]:
-    """Compile without the warnings that are meant for authors of Python code."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return re.compile(expression)
+def _with_flags(flags: list[str], expression: str) -> str:
+    return f"(?{''.join(dict.fromkeys(flags))}){expression}" if flags else expression
 
 
 def _cidr(value: Any) -> Cidr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Union
 
 import msgspec
@@ -142,3 +143,17 @@ def any_of(items: list[Node]) -> Node:
 def negate(item: Node) -> Node:
     """Not with constants folded away."""
     return Constant(not item.value) if isinstance(item, Constant) else Not(item)
+
+
+def assume(node: Node, known: Mapping[Match, bool]) -> Node:
+    """The condition with the tests whose answers are known put in as constants."""
+    match node:
+        case And(items):
+            return all_of([assume(item, known) for item in items])
+        case Or(items):
+            return any_of([assume(item, known) for item in items])
+        case Not(item):
+            return negate(assume(item, known))
+        case Match() if node in known:
+            return Constant(known[node])
+    return node

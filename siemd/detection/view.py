@@ -86,15 +86,20 @@ class View:
         """The values of a field as text; null is the empty text, mappings have none."""
         found = self._texts.get(name)
         if found is None:
-            texts = map(text_of, self.values(name))
-            found = self._texts[name] = tuple(text for text in texts if text is not None)
+            value = self.get(name)
+            if type(value) is str:
+                found = (value,)
+            else:
+                texts = map(text_of, self.values(name))
+                found = tuple(text for text in texts if text is not None)
+            self._texts[name] = found
         return found
 
     def lowered(self, name: str) -> tuple[str, ...]:
         """Like `texts`, in lower case."""
         found = self._lowered.get(name)
         if found is None:
-            found = self._lowered[name] = tuple(text.lower() for text in self.texts(name))
+            found = self._lowered[name] = tuple([text.lower() for text in self.texts(name)])
         return found
 
     def leaves(self, *, cased: bool) -> tuple[str, ...]:
