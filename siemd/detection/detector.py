@@ -101,12 +101,23 @@ class Detector:
             self._pool.close()
 
     def advance(self, now_us: int) -> list[Alert]:
-        """Tell the time (live only, before every batch and when nothing comes): close idle incidents."""
+        """Tell the time (live only, before every batch and when nothing comes): close idle incidents.
+
+        A clock that is set back by more than events may be late was wrong before, and what it dated is not waited for.
+        """
+        if now_us < self._wall_us - int(self._config.late_s * 1_000_000):
+            self._set_back(now_us)
         self._wall_us = max(self._wall_us, now_us)
         self._clock_us = max(self._clock_us, now_us)
         alerts: list[Alert] = []
         self._judge(self._clock_us, alerts)
         return alerts + self._incidents.close_idle(self._clock_us)
+
+    def _set_back(self, now_us: int) -> None:
+        self._wall_us = self._clock_us = now_us
+        self._incidents.set_back(now_us)
+        for correlator in self._correlators.values():
+            correlator.set_back(now_us)
 
     def rebuild(self, incidents: Sequence[Alert], past: Iterable[Sequence[Event]], now_us: int) -> list[Alert]:
         """Before anything else after a restart: take up incidents that were open, and fill the windows from the past.
