@@ -487,3 +487,19 @@ def test_the_same_events_give_the_same_incidents(tools: Any) -> None:
         last = {alert.incident_id: (alert.count, alert.reason) for alert in alerts + detector.finish()}
         results.append(last)
     assert results[0] == results[1] == results[2]
+
+
+def test_a_value_that_comes_late_again_and_again_is_kept_once() -> None:
+    """Whatever is late within the tolerance must not fill the memory, for nothing counts it against a limit."""
+    window = ValueWindow(100, 200)
+    window.add(1_000, ["new"])
+    for time_us in range(805, 895):
+        for value in ("a", "b"):
+            window.add(time_us, [value])
+            window.add(time_us - 5, [value])
+            window.trim(900, 800, 10)
+    assert window.distinct == 3
+    assert len(window._past) <= 2
+    window.add(1_095, ["c"])
+    assert window.trim(995, 895, 10) == 0
+    assert window.distinct == 2
