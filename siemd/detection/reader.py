@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,13 @@ MAX_TEXT = 65_535
 _SIGMA_1_DATE = re.compile(r"\d{4}/\d{1,2}/\d{1,2}")
 
 Placeholders = Mapping[str, Sequence[str | int]]
+
+
+def printable(text: str) -> str:
+    """Text without the control and format characters by which a rule from elsewhere could steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign in "\n\t" or unicodedata.category(sign)[0] != "C" else "�" for sign in text)
 
 
 class Unfilled(FileError):
@@ -191,7 +199,7 @@ class Reader:
             return ""
         if isinstance(value, dict | list):
             raise self.error(keys, "expected a text")
-        return (text_of(value) or str(value))[:MAX_TEXT]
+        return printable((text_of(value) or str(value))[:MAX_TEXT])
 
     def texts(self, keys: tuple[Key, ...]) -> tuple[str, ...]:
         """The texts of the list (or the single text) at `keys`."""
@@ -203,7 +211,7 @@ class Reader:
         for index, item in enumerate(value):
             if isinstance(item, dict | list) or item is None:
                 raise self.error((*keys, index), "expected a text")
-        return tuple(text_of(item) or str(item) for item in value)
+        return tuple(printable(text_of(item) or str(item)) for item in value)
 
     def get(self, keys: tuple[Key, ...]) -> Any:
         """Whatever stands at `keys`, None when nothing does."""

@@ -338,3 +338,20 @@ def test_a_name_pattern_with_many_stars_ends(tools: Any) -> None:
     (problem,) = tools.problems(text)
     assert "no detection matches" in problem
     tools.rules(text.replace("*ab}", "*a}"))
+
+
+def test_what_a_rule_says_of_itself_gives_a_terminal_no_orders() -> None:
+    text = (
+        'title: "t\\e[2Jt"\nname: "n\\x9b1m"\nid: "\\e]0;x\\a"\ndescription: "a\\nb\\tc\\u202e"\ntags: ["\\e[0m"]\n'
+        "logsource: {product: windows}\ndetection: {s: {A: x}, condition: s}\n"
+    )
+    (rule,), problems = read_rules("x.yml", text)
+    assert problems == []
+    assert isinstance(rule, Rule)
+    assert (rule.title, rule.name, rule.id) == ("t�[2Jt", "n�1m", "�]0;x�")
+    assert (rule.description, rule.tags) == ("a\nb\tc�", ("�[0m",))
+
+
+def test_a_file_whose_name_is_no_text_can_be_told() -> None:
+    _, (problem,) = read_rules("a\udcff.yml", "- x\n")
+    assert str(problem).encode().startswith(b"a?.yml:1:1: ")
