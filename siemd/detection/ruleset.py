@@ -198,13 +198,13 @@ class Ruleset:
         if others := known.get(rule.id):
             self._problem(rule, "id", f"the id {rule.id} is already that of {_place(others[0])}")
             return True
-        others = known.get(rule.name, ())
-        for other in others[:1]:
+        sharing_name = known.get(rule.name, [])
+        for other in sharing_name[:1]:
             sharing = isinstance(rule, Correlation) and isinstance(other, Correlation) and rule.name == other.name
             if not sharing or self._origin(rule) != self._origin(other):
                 self._problem(rule, "name", f"the name {rule.name!r} is already that of {_place(other)}")
                 return True
-        if len(others) >= MAX_OF_NAME:
+        if len(sharing_name) >= MAX_OF_NAME:
             self._problem(rule, "name", f"more than {MAX_OF_NAME} correlations share the name {rule.name!r}")
             return True
         return False
