@@ -46,7 +46,7 @@ class Detector:
         self._correlators: dict[str, Correlator] = {}
         self._clock_us = 0
         self._wall_us = 0
-        self._events = self._matches = 0
+        self._events = self._matches = self._unfollowed = 0
         self._retired: dict[str, int] = {}
         self.reload(ruleset, matcher)
 
@@ -152,6 +152,7 @@ class Detector:
             "rule_matches": self._matches,
             "open_incidents": len(self._incidents),
             "evicted_incidents": self._incidents.evicted,
+            "unfollowed_firings": self._unfollowed,
             "correlation_groups": sum(one.groups for one in self._correlators.values()),
             **self._incidents.suppressions.counters(),
             **{name: self._retired.get(name, 0) for name in _correlator_counters(None)},
@@ -204,6 +205,7 @@ class Detector:
                 firing = correlator.add(position, occurrence)
                 if firing is not None:
                     waiting.append((correlator.correlation.key, self._fired(correlator, firing, occurrence, alerts)))
+        self._unfollowed += len(waiting)
 
     def _judge(self, clock_us: int | None, alerts: list[Alert]) -> None:
         """Tell what did not happen in time, for the correlations that look for absence."""

@@ -503,3 +503,13 @@ def test_a_value_that_comes_late_again_and_again_is_kept_once() -> None:
     window.add(1_095, ["c"])
     assert window.trim(995, 895, 10) == 0
     assert window.distinct == 2
+
+
+def test_firings_that_one_event_may_not_cause_any_more_are_counted(tools: Any) -> None:
+    text = "title: t\nname: t\nlogsource: {product: windows}\ndetection: {s: {A: x}, condition: s}\n"
+    numbers = "{type: event_count, rules: [%s], timespan: 1m, condition: {gte: 1}}"
+    for name, of in [*((f"c{n}", "t") for n in range(1_002)), *((f"d{n}", f"c{n}") for n in range(1_002))]:
+        text += f"---\ntitle: c\nname: {name}\ncorrelation: {numbers % of}\n"
+    detector = tools.detector(tools.rules(text))
+    assert len(detector.process([tools.log(A="x")])) == 999, "the event itself and 999 of its correlations are followed"
+    assert detector.counters()["unfollowed_firings"] == 1_002 - 999 + 999
