@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -41,6 +42,8 @@ KNOWN = (*PLACES, *ENCODINGS, *COMPARISONS, *TIME_UNITS, *REGEX_FLAGS, *SPECIAL,
 _UTF16 = {"utf16le": "utf-16-le", "wide": "utf-16-le", "utf16be": "utf-16-be", "utf16": "utf-16-le"}
 MAX_REGEX_CHARACTERS = 4096
 MAX_TESTS_PER_VALUE = 4096
+MAX_TESTS = 200_000  # of a rule, its condition spelled out
+TOO_MANY_TESTS = f"more than {MAX_TESTS} tests, all variants of all values counted"
 _PLACEHOLDER = re.compile(r"%([^%\\\s]{1,100})%")
 
 
@@ -71,6 +74,7 @@ def build(
     chain = [name for name in modifiers if name not in ("all", "neq", "expand")]
     convert = _converter(chain)
     items: list[Node] = []
+    made = 0
     for index, value in enumerate(values):
         if isinstance(value, list | dict):
             raise BadItem("expected a text, a number, true, false or null", index=index)
@@ -85,6 +89,9 @@ def build(
         if field is None:
             tests = [_keyword(test, index) for test in tests]
         items.append(any_of([Match(field, test) for test in tests]))
+        made += len(tests)
+        if made > MAX_TESTS:
+            raise BadItem(TOO_MANY_TESTS, index=index)
     node = all_of(items) if wanted_all else any_of(items)
     return negate(node) if negated else node
 
@@ -213,7 +220,7 @@ def _regex(value: Any, flags: list[str]) -> Regex:
             value = value[: inline.start()] + value[inline.end() :]
             expression = _with_flags([*flags, *inline[1]], value)
             compile_regex(expression)
-    except (re.error, OverflowError, RecursionError) as error:
+    except (re.error, ValueError, OverflowError, RecursionError) as error:
         raise BadItem(f"not a regular expression: {error}") from None
     return Regex(expression)
 
@@ -253,7 +260,7 @@ def _fieldref(value: Any, chain: list[str]) -> FieldRef:
 
 def _time_part(unit: str, comparisons: list[CompareOperator], value: Any) -> TimePart:
     number = _number(value)
-    if number != int(number):
+    if not math.isfinite(number) or number != int(number):
         raise BadItem("expected a whole number")
     name: TimeUnit = next(known for known in TIME_UNITS if known == unit)
     return TimePart(name, int(number), comparisons[0] if comparisons else "eq")

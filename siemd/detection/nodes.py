@@ -157,3 +157,20 @@ def assume(node: Node, known: Mapping[Match, bool]) -> Node:
         case Match() if node in known:
             return Constant(known[node])
     return node
+
+
+def tests_in(node: Node, known: dict[int, int]) -> int:
+    """How many tests there are in a condition, those of shared parts once for each time they are used.
+
+    known: what was counted before, by `id` of the part, so that it takes no longer than there are parts.
+    """
+    match node:
+        case Match():
+            return 1
+        case Constant():
+            return 0
+    count = known.get(id(node))
+    if count is None:
+        items = node.items if isinstance(node, And | Or) else (node.item,)
+        count = known[id(node)] = sum([tests_in(item, known) for item in items])
+    return count

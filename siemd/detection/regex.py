@@ -36,7 +36,7 @@ def parse_regex(expression: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they are meant for authors of Python code
             return _parser.parse(expression)
-    except (re.error, OverflowError, RecursionError):
+    except (re.error, ValueError, OverflowError, RecursionError):
         return None
 
 
