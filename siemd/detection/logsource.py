@@ -88,9 +88,18 @@ def resolve(source: LogSource) -> tuple[Selector, ...]:
         return _windows(source)
     if source.product == "linux":
         return _linux(source)
-    if not source.product and not source.service:
-        return _facts(source.category)
-    return ()
+    return () if source.product else _of_any_product(source)
+
+
+def _of_any_product(source: LogSource) -> tuple[Selector, ...]:
+    """What a logsource without a product means: facts of the wire, and the tables' categories and services."""
+    found = _facts(source.category) if not source.service else ()
+    table = _table()
+    for product in ("windows", "linux"):
+        group, key = ("categories", source.category) if source.category else ("services", source.service)
+        if key in table[product][group]:
+            found += resolve(msgspec.structs.replace(source, product=product))
+    return found
 
 
 def taxonomy(source: LogSource) -> frozenset[str] | None:

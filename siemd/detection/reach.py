@@ -15,6 +15,7 @@ from siemd.detection.ruleset import Ruleset
 from siemd.yamlfile import load_documents
 
 SECURITY = "security"
+SYSMON_FOR_LINUX = ("linux-sysmon/operational",)  # it logs to the journal, in the shape of Windows' own records
 
 
 class Collected(msgspec.Struct, kw_only=True):
@@ -52,10 +53,6 @@ def reach_of(rule: AnyRule, ruleset: Ruleset, collected: Collected) -> Reach:
     selectors = resolve(rule.logsource)
     if not selectors:
         return Reach("source", f"siemd has no source of {describe(rule.logsource)}")
-    if rule.logsource.product == "linux" and all(selector.platform == "windows" for selector in selectors):
-        return Reach(
-            "source", f"siemd has {describe(rule.logsource)} only in recorded logs, which `siemd replay` reads"
-        )
     blocked = [_blocked(selector, collected) for selector in selectors]
     if all(blocked):
         kinds = [one.kind for one in blocked if one]
@@ -110,6 +107,9 @@ def _correlation(rule: Correlation, ruleset: Ruleset, collected: Collected) -> R
 
 def _blocked(selector: Selector, collected: Collected) -> Reach | None:
     """Why events of that kind do not come; None when they do."""
+    if selector.channels == SYSMON_FOR_LINUX:
+        reason = collected.missing.get("linux", "")
+        return Reach("platform", reason) if reason else None
     if reason := collected.missing.get(selector.platform, ""):
         return Reach("platform", reason)
     if selector.platform == "windows" and selector.channels and not collected.channels & set(selector.channels):
@@ -122,6 +122,8 @@ def _need(selector: Selector, rule: Rule, collected: Collected) -> str:
     """What Windows must be told for these events; empty when they come by default."""
     if rule.logsource.service == "auditd":
         return "the Linux audit system with rules that record these events"
+    if selector.channels == SYSMON_FOR_LINUX:
+        return "Sysmon for Linux"
     if selector.platform != "windows":
         return ""
     table = _table()

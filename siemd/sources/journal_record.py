@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from siemd.events import LogEvent, clamp_time_us
+from siemd.sources.audit_record import SYSLOG_IDENTIFIERS, audit_fields
 from siemd.sources.sshd import parse_sshd
+from siemd.sources.windows_record import event_from_xml
 from siemd.sources.windows_xml import RecordError, clean_text
 
 MAX_FIELDS = 512
@@ -18,7 +20,8 @@ FACILITIES = (
 )  # fmt: skip
 LEVELS = ("critical", "critical", "critical", "error", "warning", "information", "information", "verbose")
 SSHD_IDENTIFIERS = ("sshd", "sshd-session", "sshd-auth")
-_SSHD_USERS = ("", "0")  # anyone may log as "sshd"; whose process it was says journald itself, unless it does not know
+SYSMON_IDENTIFIER = "sysmon"
+_TRUSTED_USERS = ("", "0")  # anyone may log as "sshd"; whose process it was says journald, unless it does not know
 
 _SECURITY = ("auth", "authpriv", "audit")
 _SYSTEM = ("kern", "daemon", "syslog", "cron", "ntp", "clock")
@@ -29,7 +32,8 @@ def event_from_journal(record: dict[str, Any]) -> LogEvent:
     """The LogEvent of one record; raises RecordError when it has no time.
 
     Facilities auth, authpriv and audit go to security_logs; kern, daemon, syslog, cron, ntp, clock, and what the
-    kernel, the audit system and systemd itself log, to system_logs; the rest to application_logs.
+    kernel, the audit system and systemd itself log, to system_logs; the rest to application_logs. A record of Sysmon
+    for Linux is the event that its text holds; one of the audit system has that system's own names too.
     """
     if len(record) > MAX_FIELDS:
         raise RecordError(f"over {MAX_FIELDS} fields")
@@ -43,6 +47,13 @@ def event_from_journal(record: dict[str, Any]) -> LogEvent:
     facility = _facility(fields)
     identifier = first_text(fields.get("SYSLOG_IDENTIFIER")) or first_text(fields.get("_COMM"))
     message = first_text(fields.get("MESSAGE"))
+    trusted = first_text(fields.get("_UID")) in _TRUSTED_USERS
+    if identifier == SYSMON_IDENTIFIER and trusted and (sysmon := _sysmon_event(message)):
+        return sysmon
+    from_kernel = fields.get("_TRANSPORT") == "audit"
+    if from_kernel or (identifier in SYSLOG_IDENTIFIERS and trusted):
+        for name, value in audit_fields(fields, message, from_kernel=from_kernel).items():
+            fields.setdefault(name, clean_text(value))
     event = LogEvent(
         time_us=clamp_time_us(int(time_text)),
         table=_table(facility, fields),
@@ -54,9 +65,19 @@ def event_from_journal(record: dict[str, Any]) -> LogEvent:
         computer=first_text(fields.get("_HOSTNAME")),
         fields=fields,
     )
-    if identifier in SSHD_IDENTIFIERS and first_text(fields.get("_UID")) in _SSHD_USERS:
+    if identifier in SSHD_IDENTIFIERS and trusted:
         _add_login(event, message)
     return event
+
+
+def _sysmon_event(message: str) -> LogEvent | None:
+    """The event of Sysmon for Linux, which logs XML as Windows does; None when the text is something else."""
+    if not message.startswith("<Event"):
+        return None
+    try:
+        return event_from_xml(message)
+    except RecordError:
+        return None
 
 
 def text_of(value: Any) -> str:
