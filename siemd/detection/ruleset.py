@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from siemd.detection.config import DetectionConfig, ImportedConfig
 from siemd.detection.filters import apply_filters
 from siemd.detection.nearest import did_you_mean
 from siemd.detection.overlay import Change, Tuned, read_overlay, tune
-from siemd.detection.reader import Placeholders, Unfilled
+from siemd.detection.reader import Placeholders, Unfilled, reference
 from siemd.detection.rule import LEVELS, AnyRule, Correlation, Filter, Rule
 from siemd.detection.rulefile import read_rules
 from siemd.detection.rulefolders import existing, imported_folder, rule_folders
@@ -117,7 +118,7 @@ class Ruleset:
 
     def find(self, name: str) -> list[AnyRule]:
         """The rules of that name or id, those that are switched off too."""
-        return list(self._index.get(name, ()))
+        return list(self._index.get(name, ())) or list(self._index.get(reference(name), ()))
 
     def names(self) -> list[str]:
         """Names of all rules, those that are switched off too."""
@@ -147,7 +148,12 @@ class Ruleset:
             told[:] = [problem for problem in told if problem not in imported]
 
     def _unique(self, rules: Iterable[AnyRule]) -> list[AnyRule]:
-        """Give every rule its key; doubles become problems. Correlations may share a name: their incidents are one."""
+        """Give every rule its key; doubles become problems. Correlations may share a name: their incidents are one.
+
+        A name that only comes from a file's gives way: files of several folders may be called the same.
+        """
+        rules = list(rules)
+        given = {rule.name for rule in rules if rule.named}
         ids: dict[str, AnyRule] = {}
         names: dict[str, AnyRule] = {}
         keys: set[str] = set()
@@ -157,6 +163,8 @@ class Ruleset:
             if other is not None:
                 self._problem(rule, "id", f"the id {rule.id} is already that of {_place(other)}")
                 continue
+            if not rule.named:
+                rule.name = _free_name(rule.name, names.keys() | given)
             other = names.get(rule.name)
             if other is not None and not (isinstance(rule, Correlation) and isinstance(other, Correlation)):
                 self._problem(rule, "name", f"the name {rule.name!r} is already that of {_place(other)}")
@@ -296,6 +304,12 @@ def _switches(
             elif policy is not None and rule.alert is not True and (reason := policy.silences(rule)):
                 silent[rule.key] = reason
     return off, silent
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
+    """The name, or the name with the first number behind it that makes it free."""
+    spellings = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
+    return next(one for one in spellings if one not in taken)
 
 
 def _place(rule: AnyRule) -> str:
