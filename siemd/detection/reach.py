@@ -21,11 +21,12 @@ SYSMON_FOR_LINUX = ("linux-sysmon/operational",)  # it logs to the journal, in t
 class Collected(msgspec.Struct, kw_only=True):
     """What siemd reads on this host. missing: platform (network, usage, linux, windows) -> why it is not read.
 
-    channels: the event logs that are read, lower-case.
+    channels: the event logs that are read, lower-case. facts: the kinds of facts that the sensor states.
     """
 
     missing: dict[str, str] = {}
     channels: frozenset[str] = frozenset()
+    facts: frozenset[str] = frozenset()
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -112,6 +113,8 @@ def _blocked(selector: Selector, collected: Collected) -> Reach | None:
         return Reach("platform", reason) if reason else None
     if reason := collected.missing.get(selector.platform, ""):
         return Reach("platform", reason)
+    if selector.platform == NETWORK and selector.channels and not collected.facts & set(selector.channels):
+        return Reach("source", f"the sensor states no facts such as {' or '.join(selector.channels)}")
     if selector.platform == "windows" and selector.channels and not collected.channels & set(selector.channels):
         names = " or ".join(sorted(map(_native, selector.channels)))
         return Reach("channel", f"{names} is not among sources.windows_events.channels")

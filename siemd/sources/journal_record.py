@@ -21,7 +21,10 @@ FACILITIES = (
 LEVELS = ("critical", "critical", "critical", "error", "warning", "information", "information", "verbose")
 SSHD_IDENTIFIERS = ("sshd", "sshd-session", "sshd-auth")
 SYSMON_IDENTIFIER = "sysmon"
+SUDO_IDENTIFIER = "sudo"
 _TRUSTED_USERS = ("", "0")  # anyone may log as "sshd"; whose process it was says journald, unless it does not know
+
+_SUDO_FIELDS = ("TTY", "PWD", "USER", "GROUP", "TSID", "ENV", "HOST", "CHROOT")
 
 _SECURITY = ("auth", "authpriv", "audit")
 _SYSTEM = ("kern", "daemon", "syslog", "cron", "ntp", "clock")
@@ -67,6 +70,8 @@ def event_from_journal(record: dict[str, Any]) -> LogEvent:
     )
     if identifier in SSHD_IDENTIFIERS and trusted:
         _add_login(event, message)
+    elif identifier == SUDO_IDENTIFIER:
+        _add_sudo(event, message)
     return event
 
 
@@ -123,6 +128,20 @@ def _table(facility: str, fields: dict[str, Any]) -> str:
 
 def _level(priority: str) -> str:
     return LEVELS[int(priority)] if priority in tuple("01234567") else "information"
+
+
+def _add_sudo(event: LogEvent, message: str) -> None:
+    """The parts of `anna : TTY=pts/1 ; PWD=/root ; USER=root ; COMMAND=/usr/bin/id` as fields; COMMAND is the last."""
+    user, colon, rest = message.partition(" : ")
+    if not colon or " " in user.strip():
+        return
+    head, command, line = rest.partition("COMMAND=")
+    for part in head.split(" ; "):
+        name, equals, value = part.strip().partition("=")
+        if equals and name in _SUDO_FIELDS:
+            event.fields.setdefault(name, value)
+    if command:
+        event.fields.setdefault("COMMAND", line)
 
 
 def _add_login(event: LogEvent, message: str) -> None:

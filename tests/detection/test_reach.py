@@ -10,7 +10,7 @@ from siemd.detection.reach import Collected, Reach, logs_of, reach_of
 from siemd.detection.rule import LogSource
 from siemd.sources.windows_events import WindowsEventsConfig
 
-LINUX = Collected(missing={"windows": "the host does not run Windows"})
+LINUX = Collected(missing={"windows": "the host does not run Windows"}, facts=frozenset({"tcp_probe", "ping"}))
 WINDOWS = Collected(
     missing={"linux": "the host does not run Linux"},
     channels=frozenset(name.lower() for name in WindowsEventsConfig().channels),
@@ -28,6 +28,9 @@ def reach(tools: Any, logsource: str, collected: Collected, selection: str = "{A
     [
         ("{product: siemd, category: network}", LINUX, "", ""),
         ("{product: siemd, category: network}", Collected(missing={"network": "off"}), "platform", "off"),
+        ("{category: firewall}", LINUX, "", ""),
+        ("{category: network}", LINUX, "", ""),
+        ("{category: dns}", LINUX, "source", "the sensor states no facts such as dns_names"),
         ("{product: linux, service: sshd}", LINUX, "", ""),
         ("{product: linux, service: sshd}", WINDOWS, "platform", "does not run Linux"),
         ("{product: windows, service: security}", LINUX, "platform", "does not run Windows"),
