@@ -66,10 +66,14 @@ def _check(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     from siemd.commands.rules import load_reporting
+    from siemd.events import now_us
     from siemd.replay import replay, stdout_text
 
     config = _config(options)
-    return replay(options.files, config, load_reporting(config), stdout_text(), sys.stderr)
+    ruleset = load_reporting(config)
+    for problem in ruleset.suppressions.lift_expired(now_us()):
+        print(problem, file=sys.stderr)
+    return replay(options.files, config, ruleset, stdout_text(), sys.stderr)
 
 
 def _rules(options: argparse.Namespace) -> int:

@@ -52,12 +52,14 @@ class Suppression(msgspec.Struct, kw_only=True):
         """Whether a match with these values is hidden; the rule is not looked at."""
         if time_us >= self.expires_us or (self.timed and not self._at(time_us)):
             return False
-        if self.hosts and not any(pattern.fullmatch(host.lower()) for pattern in self.hosts):
-            return False
 
         def value(name: str) -> tuple[str, ...]:
             return _texts(group[name] if name in group else field(name))
 
+        if self.hosts:
+            hosts = (host, *value("computer"))
+            if not any(pattern.fullmatch(name.lower()) for pattern in self.hosts for name in hosts):
+                return False
         if self.networks and not any(_inside(text, self.networks) for text in value("source_ip")):
             return False
         return all(
@@ -134,6 +136,13 @@ class Suppressions:
             for one in self.entries
             if at_us >= one.expires_us
         ]
+
+    def lift_expired(self, at_us: int) -> list[FileError]:
+        """Take out those that have expired, also for events of a time when they had not; a sentence for each."""
+        told = self.expired(at_us)
+        self.entries = [one for one in self.entries if at_us < one.expires_us]
+        self._of_rule.clear()
+        return told
 
     def unmatched(self, rules: Sequence[AnyRule]) -> list[FileError]:
         """A sentence for each that means no rule that alerts."""
