@@ -164,8 +164,10 @@ def _add_rules(commands: Any, common: argparse.ArgumentParser) -> None:
         added.set_defaults(command=_rules)
         return added
 
-    bring = add("import", "take the rules out of a folder or a SigmaHQ release package")
-    bring.add_argument("source", type=Path, metavar="PATH|ZIP", help="a folder, or a .zip from SigmaHQ's releases")
+    bring = add("import", "take the rules out of a file, a folder or a SigmaHQ release package")
+    bring.add_argument(
+        "source", type=Path, metavar="PATH|ZIP", help="a rule file, a folder, or a .zip from SigmaHQ's releases"
+    )
     bring.add_argument("--name", metavar="NAME", help="what to call them; an import of that name is replaced")
     bring.add_argument("--to", type=Path, metavar="DIR", help="put them into DIR, not below detection.imported.folder")
     listing = add("list", "every rule that is in use, a line each")

@@ -1,4 +1,4 @@
-"""Takes rules out of a folder or a release package (zip) into a folder of siemd's; a package may be hostile.
+"""Takes rules out of a file, a folder or a release package (zip) into a folder of siemd's; a package may be hostile.
 
 Only YAML files that hold rules are taken, never links; a name that leads out of the folder, or sizes beyond measure,
 refuse the whole package. The folder appears whole or not at all, and replaces the import of the same name before it.
@@ -44,7 +44,7 @@ class Imported(msgspec.Struct, kw_only=True):
 
 
 def import_rules(source: Path, folder: Path) -> Imported:
-    """Copy the rules of a folder or zip to `folder`; raises UserError when that can't or mustn't be done."""
+    """Copy the rules of a file, folder or zip to `folder`; raises UserError when that can't or mustn't be done."""
     if not source.exists():
         raise UserError(f"{source} does not exist", "give a folder of Sigma rules or a release package (.zip)")
     replaced = _replaceable(folder)
@@ -76,7 +76,8 @@ def import_rules(source: Path, folder: Path) -> Imported:
 def name_of(source: Path) -> str:
     """The folder's name for an import: that of the package or folder, without what file systems dislike."""
     base = source.resolve().name
-    base = base[: -len(".zip")] if base.lower().endswith(".zip") else base
+    stem, dot, suffix = base.rpartition(".")
+    base = stem if dot and f".{suffix.lower()}" in (".zip", *SUFFIXES) else base
     plain = unicodedata.normalize("NFKD", base).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:60] or "rules"
 
@@ -94,7 +95,7 @@ def _replaceable(folder: Path) -> bool:
 
 def _fill(staging: Path, source: Path, result: Imported) -> None:
     total = 0
-    for path, data in _from_folder(source, result) if source.is_dir() else _from_zip(source, result):
+    for path, data in _files(source, result):
         total += len(data)
         if total > MAX_TOTAL_BYTES:
             raise UserError(
@@ -109,6 +110,14 @@ def _fill(staging: Path, source: Path, result: Imported) -> None:
         target = staging / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
+
+
+def _files(source: Path, result: Imported) -> Iterator[tuple[PurePosixPath, bytes]]:
+    if source.is_dir():
+        return _from_folder(source, result)
+    if source.suffix.lower() in SUFFIXES:
+        return iter([(PurePosixPath(source.name), _content(source))])
+    return _from_zip(source, result)
 
 
 def _swap(staging: Path, folder: Path) -> None:
@@ -135,11 +144,15 @@ def _from_folder(source: Path, result: Imported) -> Iterator[tuple[PurePosixPath
                 result.passed_over += 1
                 continue
             relative = PurePosixPath(path.relative_to(source).as_posix())
-            with path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-            if len(data) > MAX_FILE_BYTES:
-                raise UserError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB", "no rule is that large: remove it")
-            yield relative, data
+            yield relative, _content(path)
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise UserError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB", "no rule is that large: remove it")
+    return data
 
 
 def _from_zip(source: Path, result: Imported) -> Iterator[tuple[PurePosixPath, bytes]]:
@@ -194,6 +207,8 @@ def _unpack(package: zipfile.ZipFile, entry: zipfile.ZipInfo, refuse: Callable[[
 
 def _hostile_name(name: str) -> str:
     """Why a name in a package is refused; empty when it stays inside the folder."""
+    if not name:
+        return "has no name"
     parts = name.rstrip("/").split("/")
     if name.startswith("/") or "\\" in name or ".." in parts or re.match(r"[A-Za-z]:", name):
         return "leads out of the folder"
