@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,21 @@ def resolve(source: LogSource) -> tuple[Selector, ...]:
     if source.product == "linux":
         return _linux(source)
     return () if source.product else _of_any_product(source)
+
+
+def names_at(source: LogSource, event: Event) -> Mapping[str, str]:
+    """How the names of the taxonomy are spelled in an event of that logsource, as far as they differ there."""
+    return _names_at(source, normal_route(route_of(event))) if _has_names(source) else {}
+
+
+@cache
+def _has_names(source: LogSource) -> bool:
+    return any(selector.fields for selector in resolve(source))
+
+
+@lru_cache(4096)
+def _names_at(source: LogSource, route: Route) -> Mapping[str, str]:
+    return next((dict(one.fields) for one in resolve(source) if one.accepts(route)), {})
 
 
 def _of_any_product(source: LogSource) -> tuple[Selector, ...]:
