@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -145,26 +145,33 @@ def _windows(source: LogSource) -> tuple[Selector, ...]:
 
 def _channels(service: str) -> tuple[str, ...]:
     """The channels of a service; a service that the table lacks is taken for a channel's name."""
-    names = _table()["windows"]["services"].get(service, [service])
+    return _lower(_table()["windows"]["services"].get(service, [service]))
+
+
+def _lower(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.lower() for name in names)
 
 
 @cache
 def channel_names() -> dict[str, str]:
-    """The channels of all services as Windows spells them, by their lower-case names."""
-    return {name.lower(): name for names in _table()["windows"]["services"].values() for name in names}
+    """The channels of all services as Windows (and Sysmon for Linux) spells them, by their lower-case names."""
+    groups = [*_table()["windows"]["services"].values(), _table()["linux"]["sysmon"]]
+    return {name.lower(): name for names in groups for name in names}
 
 
 def _linux(source: LogSource) -> tuple[Selector, ...]:
     table = _table()["linux"]
     if source.category:
         return tuple(
-            Selector("windows", channels=tuple(entry["channels"]), event_ids=tuple(entry["event_ids"]))
+            Selector("windows", channels=_lower(entry["channels"]), event_ids=tuple(entry["event_ids"]))
             for entry in table["categories"].get(source.category, ())
             if source.service in ("", "sysmon")
         )
+    sysmon = Selector("windows", channels=_lower(table["sysmon"]))
     if not source.service:
-        return (Selector("linux"),)
+        return Selector("linux"), sysmon
+    if source.service == "sysmon":
+        return (sysmon,)
     return tuple(
         Selector(
             "linux",

@@ -265,6 +265,12 @@ def test_facts_of_the_wire_answer_rules_for_firewalls(tools: Any) -> None:
     assert fires(tools, "{category: network}", "{src_ip: 10.0.0.1}", fact)
 
 
+@pytest.mark.parametrize("logsource", ["{product: linux}", "{product: linux, service: sysmon}"])
+def test_what_linux_means_holds_for_its_sysmon(tools: Any, logsource: str) -> None:
+    event = event_from_xml(record("Linux-Sysmon/Operational", 1, data(CommandLine="nc -e /bin/sh"), "Linux-Sysmon"))
+    assert fires(tools, logsource, "['nc -e /bin/sh']", event)
+
+
 @pytest.mark.parametrize(
     ("logsource", "hit"),
     [

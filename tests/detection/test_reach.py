@@ -88,7 +88,7 @@ def test_what_a_linux_host_must_be_told(tools: Any) -> None:
         (LogSource(product="windows"), ["every Windows event log"]),
         (LogSource(product="windows", category="registry_set"), ["Microsoft-Windows-Sysmon/Operational (event 13)"]),
         (LogSource(product="linux", service="sudo"), ["the journal (sudo)"]),
-        (LogSource(product="linux"), ["the journal"]),
+        (LogSource(product="linux"), ["the journal", "Linux-Sysmon/Operational"]),
         (LogSource(product="siemd"), ["the facts of the wire", "the samples of this host's load"]),
         (LogSource(product="aws"), []),
     ],
