@@ -178,9 +178,9 @@ class Correlator:
             found = self._find(group.window, position, occurrence.time_us)
             if found is not None:
                 value, first_us = found
-                seen = group.window.count(first_us, first_us + self._span_us)
-                event = occurrence.view.event
-                events = [*(one for one in group.events if one is not event), event]
+                time_us, event = occurrence.time_us, occurrence.view.event
+                seen = group.window.count(first_us, time_us)  # what came later is judged, and counted, by itself
+                events = [*(one for one in group.events if one is not event and one.time_us <= time_us), event]
                 fired.append((Firing(group.values, value, first_us, seen, events), occurrence))
         return fired
 

@@ -242,6 +242,15 @@ def test_absence_is_told_when_it_is_sure(tools: Any) -> None:
     assert "a and not b" in alert.reason
 
 
+def test_what_is_judged_late_counts_each_event_once(tools: Any) -> None:
+    ruleset = tools.rules(THREE + correlation("temporal", "a and c and not b", "[a, b, c]"))
+    detector = tools.detector(ruleset, late_s=10)
+    assert not detector.process([tools.fact(moment, kind, source_ip="x") for moment, kind in enumerate("acaa")])
+    alert = [*detector.advance(200_000_000), *detector.finish()][-1]
+    assert (alert.count, alert.first_seen_us, alert.last_seen_us) == (4, 0, 3_000_000)
+    assert [one["event_type"] for one in alert.evidence] == ["a", "c", "a", "a"]
+
+
 def test_what_waits_to_be_judged_is_bounded(tools: Any) -> None:
     ruleset = tools.rules(THREE + correlation("temporal", "a and not b", "[a, b]"))
     detector = tools.detector(ruleset, max_entries=5)
