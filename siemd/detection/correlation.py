@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ EVIDENCE_EVENTS = 10
 CROWDED_GROUPS, CROWDED_EVIDENCE_EVENTS = 1_000, 2
 EXPIRE_PER_EVENT = 4
 MAX_LISTED_GROUP_VALUES = 16
+MAX_COMBINATIONS = 10_000
 MAX_WEIGHT = 1_000_000_000
 
 GroupKey = tuple[str, ...]
@@ -271,7 +273,8 @@ class Correlator:
             return True
         values = [occurrence.value(names[position]) for names in self._value_fields]
         if isinstance(window, ValueWindow):
-            distinct = _texts(values[0]) if len(values) == 1 else _combination(values)
+            distinct, left_out = (_texts(values[0]), 0) if len(values) == 1 else _combinations(values)
+            self.evicted_values += left_out
             window.add(occurrence.time_us, distinct)
             return bool(distinct)
         amounts = [
@@ -317,10 +320,11 @@ def _texts(value: Any) -> list[str]:
     return [text.lower() for one in _listed(value) if one is not MISSING and (text := text_of(one))]
 
 
-def _combination(values: list[Any]) -> list[str]:
-    """Several fields as one value; none when one of them is empty."""
+def _combinations(values: list[Any]) -> tuple[list[str], int]:
+    """Several fields as one value, each value of a list by itself; and how many were left out for being too many."""
     texts = [_texts(value) for value in values]
-    return ["\x1f".join(", ".join(one) for one in texts)] if all(texts) else []
+    found = ["\x1f".join(one) for one in itertools.islice(itertools.product(*texts), MAX_COMBINATIONS)]
+    return found, math.prod(map(len, texts)) - len(found)
 
 
 def condition(threshold: Threshold) -> Callable[[float], bool]:

@@ -300,6 +300,27 @@ def test_value_count_of_several_fields_counts_their_combinations(tools: Any) -> 
     assert told == [False, False, False, True]
 
 
+def test_combinations_take_each_value_of_a_list(tools: Any) -> None:
+    text = correlation("value_count", "{field: [destination_ip, ports], gte: 4}", "[a]")
+    detector = tools.detector(tools.rules(THREE + text))
+
+    def tried(moment: float, target: str, *ports: int) -> bool:
+        fact = tools.fact(moment, "a", source_ip="x", destination_ip=target, fields={"ports": list(ports)})
+        return bool(detector.process([fact]))
+
+    assert [tried(0, "10.0.0.1", 21, 22), tried(1, "10.0.0.1", 22), tried(2, "10.0.0.2", 21, 22)] == [
+        False, False, True,
+    ]  # fmt: skip
+
+
+def test_too_many_combinations_are_counted_as_forgotten(tools: Any) -> None:
+    text = correlation("value_count", "{field: [ports, more], gte: 10000}", "[a]")
+    detector = tools.detector(tools.rules(THREE + text))
+    fields = {"ports": list(range(101)), "more": list(range(100))}
+    assert detector.process([tools.fact(0, "a", source_ip="x", fields=fields)])
+    assert detector.counters()["evicted_values"] == 100
+
+
 def test_long_timespans_of_the_specification(tools: Any) -> None:
     (rule,) = tools.rules(THREE + correlation("event_count", "{gte: 2}", "[a]", span="1M")).correlations
     assert rule.timespan_s == 2_629_746
