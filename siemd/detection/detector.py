@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from siemd.detection.config import DetectionConfig
 from siemd.detection.correlation import Correlator, Firing, GroupKey, Occurrence, weight_of
 from siemd.detection.incidents import Hit, IncidentBook
+from siemd.detection.logsource import names_at
 from siemd.detection.matcher import Matcher
 from siemd.detection.matching import Matches, match
 from siemd.detection.rule import Rule
 from siemd.detection.ruleset import Ruleset
-from siemd.detection.view import MISSING, View, text_of
+from siemd.detection.view import MISSING, NamedView, View, text_of
 from siemd.events import Alert, Event
 
 if TYPE_CHECKING:
@@ -187,6 +188,8 @@ class Detector:
         """A plain rule matched: tell it, and every correlation that builds on it, and those that build on them."""
         self._matches += 1
         self._judge(self._clock_us, alerts)
+        if names := names_at(rule.logsource, view.event):  # groups and sentences speak of fields as the rule does
+            view = NamedView(view.event, names)
         time_us = min(view.event.time_us, self._clock_us)  # a window must not wait for an event from the future
         if self.ruleset.alerts(rule):
             group = default_group(rule, view)
