@@ -94,7 +94,7 @@ def resolve(source: LogSource) -> tuple[Selector, ...]:
 
 def names_at(source: LogSource, event: Event) -> Mapping[str, str]:
     """How the names of the taxonomy are spelled in an event of that logsource, as far as they differ there."""
-    return _names_at(source, normal_route(route_of(event))) if _has_names(source) else {}
+    return _names_at(source, route_of(event)) if _has_names(source) else {}
 
 
 @cache
@@ -104,7 +104,8 @@ def _has_names(source: LogSource) -> bool:
 
 @lru_cache(4096)
 def _names_at(source: LogSource, route: Route) -> Mapping[str, str]:
-    return next((dict(one.fields) for one in resolve(source) if one.accepts(route)), {})
+    normal = normal_route(route)
+    return next((dict(one.fields) for one in resolve(source) if one.accepts(normal)), {})
 
 
 def _of_any_product(source: LogSource) -> tuple[Selector, ...]:
