@@ -114,6 +114,7 @@ class Correlator:
         counting = correlation.type in ("event_count", "value_count")
         self._max_values = max(config.max_values, min(int(2 * highest), 1_000_000) if counting else 0)
         self._holds = condition(correlation.threshold)
+        self._least, self._rising = least_of(correlation.threshold)
         self._fields = [self._field_names(name) for name in correlation.group_by]
         self._value_fields = [self._field_names(name) for name in correlation.threshold.fields]
 
@@ -315,6 +316,8 @@ class Correlator:
             if ordered:
                 return window.find_ordered(position, time_us, self._span_us, self._holds)
             return window.find_all(time_us, self._span_us, self._holds)
+        if isinstance(window, ValueWindow):
+            return window.find(time_us, self._span_us, self._holds, self._least, rising=self._rising)
         return window.find(time_us, self._span_us, self._holds)
 
 
@@ -349,3 +352,10 @@ def condition(threshold: Threshold) -> Callable[[float], bool]:
         test, limit = pairs[0]
         return lambda value: test(value, limit)
     return lambda value: all(test(value, limit) for test, limit in pairs)
+
+
+def least_of(threshold: Threshold) -> tuple[float, bool]:
+    """The number below which a threshold holds for none, and whether it holds for all above one for which it does."""
+    lower = [limit for operator, limit in threshold.comparisons if operator in ("gt", "gte", "eq")]
+    rising = all(operator in ("gt", "gte") for operator, _ in threshold.comparisons)
+    return max(lower, default=-math.inf), rising

@@ -80,17 +80,37 @@ class SequenceWindow:
 
     @staticmethod
     def _together(rules: Sequence[list[int]], time_us: int, span_us: int, holds: Holds) -> Found | None:
+        """The most rules in a window that begins at a match (or at the last or first moment that time_us allows)."""
         if not any(times and times[-1] > time_us for times in rules):
             return _matched_from(rules, time_us - span_us, span_us, holds)  # no window holds more than the newest
-        starts = {time_us, time_us - span_us}
-        for times in rules:
-            starts.update(times[bisect_left(times, time_us - span_us) : bisect_right(times, time_us)])
         found: Found | None = None
-        for start_us in sorted(starts):
+        for start_us in _turning_points(rules, time_us, span_us):
             here = _matched_from(rules, start_us, span_us, holds)
             if here and (found is None or here[0] > found[0]):
                 found = here
         return found
+
+
+def _turning_points(rules: Sequence[list[int]], time_us: int, span_us: int) -> list[int]:
+    """The first beginning of a window with time_us, and each first one that holds other rules than those before it.
+
+    Going forward, a window loses a rule behind its last match up to time_us, and gains it again with the first one
+    after: between those, whatever matched in the meantime, the number of rules stays the same.
+    """
+    turns = {time_us - span_us}
+    for times in rules:
+        after = bisect_right(times, time_us)
+        if after:
+            turns.add(times[after - 1] + 1)
+        if after < len(times):
+            turns.add(times[after] - span_us)
+    starts = {time_us - span_us, time_us}
+    for turn_us in turns:
+        if time_us - span_us <= turn_us <= time_us:
+            starts.add(
+                min([time_us, *(moment for times in rules if (moment := _first_at(times, turn_us)) is not None)])
+            )
+    return sorted(starts)
 
 
 def _matched_from(rules: Sequence[list[int]], start_us: int, span_us: int, holds: Holds) -> Found | None:

@@ -1,16 +1,17 @@
 """What a correlation remembers of one group of events: sliding windows over sums, averages, ranks or distinct values.
 
 All times are event times in microseconds. A window holds both of its ends. Each state answers for the newest event in
-constant or logarithmic time; for one that came late it searches every window that holds the late event. Matches of
-several rules are in `sequence`.
+constant or logarithmic time; for one that came late it searches every window that holds the late event (for distinct
+values with the help of `coverage`). Matches of several rules are in `sequence`.
 """
 
 from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, bisect_right, insort
-from collections import Counter
 from collections.abc import Callable, Iterable
+
+from siemd.detection.coverage import Coverage
 
 Holds = Callable[[float], bool]
 Found = tuple[float, int]  # the value that fulfils the condition, and the start of its window
@@ -136,24 +137,28 @@ class RankWindow:
                 return None
             value = percentile_of(self._ordered, self._share)
             return (value, self._entries[self._start][0]) if holds(value) else None
-        found: Found | None = None
-        near = self._entries[
-            bisect_left(self._entries, (time_us - span_us,)) : bisect_left(self._entries, (time_us + span_us + 1,))
-        ]
-        ends = sorted({moment for moment, _ in near if moment >= time_us})
-        ordered: list[float] = []
-        first = last = 0
-        for end_us in ends:
-            while last < len(near) and near[last][0] <= end_us:
-                insort(ordered, near[last][1])
-                last += 1
-            while near[first][0] < end_us - span_us:
-                del ordered[bisect_left(ordered, near[first][1])]
-                first += 1
-            value = percentile_of(ordered, self._share)
-            if holds(value) and (found is None or value > found[0]):
-                found = value, near[first][0]
-        return found
+        first = bisect_left(self._entries, (time_us - span_us,))
+        near = self._entries[first : bisect_left(self._entries, (time_us + span_us + 1,))]
+        return _highest(near, time_us, span_us, self._share, holds)
+
+
+def _highest(near: list[tuple[int, float]], time_us: int, span_us: int, share: float, holds: Holds) -> Found | None:
+    """Slide a window over sorted (time, value) pairs, from the one that ends at time_us on."""
+    found: Found | None = None
+    last, first, count = bisect_left(near, (time_us,)), 0, len(near)
+    ordered = sorted(value for _, value in near[:last])  # faster than to put each of them in its place
+    while last < count:
+        end_us = near[last][0]
+        while last < count and near[last][0] == end_us:
+            insort(ordered, near[last][1])
+            last += 1
+        while near[first][0] < end_us - span_us:
+            del ordered[bisect_left(ordered, near[first][1])]
+            first += 1
+        value = percentile_of(ordered, share)
+        if (found is None or value > found[0]) and holds(value):
+            found = value, near[first][0]
+    return found
 
 
 def percentile_of(ordered: list[float], share: float) -> float:
@@ -183,6 +188,7 @@ class ValueWindow:
         self._aside: set[str] = set()  # what stands in _past
         self._newest_us = 0
         self._kept = 0
+        self._coverage: Coverage | None = None  # once an event came late; before, nothing needs it
 
     def __len__(self) -> int:
         return self._kept
@@ -200,6 +206,8 @@ class ValueWindow:
             if times is None:
                 self._times[value] = [time_us]
                 self._kept += 1
+                if self._coverage is not None:
+                    self._coverage.put(None, time_us, None)
             else:
                 self._note_again(times, time_us)
             if value not in self._alive:
@@ -212,15 +220,28 @@ class ValueWindow:
             return
         before = times[index - 1] if index else None
         if index == len(times) and len(times) > 1 and time_us - times[-2] < self._grain_us:
-            times[-1] = time_us
+            self._drop_time(times, index - 1)
+            self._put_time(times, index - 1, time_us)
             return
         inside = before is not None and index < len(times) and times[index] - before < self._grain_us
         if not inside:
-            times.insert(index, time_us)
-            self._kept += 1
+            self._put_time(times, index, time_us)
             if len(times) > MAX_TIMES_OF_VALUE:
-                del times[0]
-                self._kept -= 1
+                self._drop_time(times, 0)
+
+    def _put_time(self, times: list[int], index: int, time_us: int) -> None:
+        if self._coverage is not None:
+            after = times[index] if index < len(times) else None
+            self._coverage.put(times[index - 1] if index else None, time_us, after)
+        times.insert(index, time_us)
+        self._kept += 1
+
+    def _drop_time(self, times: list[int], index: int) -> None:
+        time_us = times.pop(index)
+        self._kept -= 1
+        if self._coverage is not None:
+            after = times[index] if index < len(times) else None
+            self._coverage.drop(times[index - 1] if index else None, time_us, after)
 
     def trim(self, start_us: int, oldest_us: int, limit: int) -> int:
         """Move what left the newest window aside, forget what is too old; returns how many values the limit cost."""
@@ -263,7 +284,12 @@ class ValueWindow:
             heapq.heappush(self._past, (self._times[value][-1], value))
 
     def _forget(self, value: str) -> None:
-        self._kept -= len(self._times.pop(value))
+        times = self._times.pop(value)
+        if self._coverage is None:
+            self._kept -= len(times)
+        else:
+            while times:
+                self._drop_time(times, len(times) - 1)
 
     def _refresh(self) -> None:
         """Bring the oldest live value to the top of its heap."""
@@ -271,41 +297,17 @@ class ValueWindow:
             _, value = self._live[0]
             heapq.heapreplace(self._live, (self._times[value][-1], value))
 
-    def find(self, time_us: int, span_us: int, holds: Holds) -> Found | None:
-        """The largest number of distinct values that fulfils the condition in a window with the event at time_us."""
+    def find(self, time_us: int, span_us: int, holds: Holds, least: float = 0, *, rising: bool = False) -> Found | None:
+        """The largest number of distinct values that fulfils the condition in a window with the event at time_us.
+
+        least, rising: see `Coverage.find`; they only make the search shorter.
+        """
         if time_us >= self._newest_us:
             count = len(self._alive)
             if not count or not holds(count):
                 return None
             self._refresh()
             return count, self._live[0][0]
-        seen = [
-            (moment, value)
-            for value, times in self._times.items()
-            for moment in times
-            if time_us - span_us <= moment <= time_us + span_us
-        ]
-        seen.append((time_us, ""))  # a window may end here, though the time of the value was left out
-        return _most_values(sorted(seen), time_us, span_us, holds)
-
-
-def _most_values(seen: list[tuple[int, str]], time_us: int, span_us: int, holds: Holds) -> Found | None:
-    """Slide a window over sorted (time, value) pairs; only windows that hold time_us count. The value "" is none."""
-    found: Found | None = None
-    inside: Counter[str] = Counter()
-    first = 0
-    for index, (end_us, value) in enumerate(seen):
-        if value:
-            inside[value] += 1
-        while seen[first][0] < end_us - span_us:
-            gone = seen[first][1]
-            inside[gone] -= 1
-            if inside[gone] <= 0:
-                del inside[gone]
-            first += 1
-        last_of_moment = index + 1 == len(seen) or seen[index + 1][0] > end_us
-        if end_us >= time_us and last_of_moment:
-            count = len(inside)
-            if holds(count) and (found is None or count > found[0]):
-                found = count, seen[first][0]
-    return found
+        if self._coverage is None or self._coverage.span_us != span_us:
+            self._coverage = Coverage(span_us, self._times.values())
+        return self._coverage.find(time_us, holds, least, rising=rising)
