@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from siemd.detection.config import DetectionConfig
+from siemd.detection.held import MAX_EVENT, MAX_SMALL_EVENT, held, lean, shorten
 from siemd.detection.predicate import number_of
 from siemd.detection.rule import Correlation, Threshold
 from siemd.detection.sequence import SequenceWindow
@@ -151,13 +152,17 @@ class Correlator:
             group.events.clear()
         group.seen += occurrence.weight
         group.newest_us = max(group.newest_us, time_us)
-        group.events.append(occurrence.view.event)
+        small = self._patient or group.events.maxlen == CROWDED_EVIDENCE_EVENTS
+        event = lean(occurrence.view.event, MAX_SMALL_EVENT if small else MAX_EVENT)
+        group.events.append(event)
         self._trim(group)
         self._entries += len(group.window) - before
         while self._entries > self._max_entries and len(self._groups) > 1:
             self._forget(next(iter(self._groups)))
             self.evicted_groups += 1
         if self._patient:
+            if event is not occurrence.view.event:
+                occurrence = msgspec.structs.replace(occurrence, view=occurrence.view.on(event))
             self._wait(key, position, occurrence)
             return None
         found = self._find(group.window, position, time_us)
@@ -216,8 +221,8 @@ class Correlator:
             text = text_of(value)
             if not text:
                 return None
-            values[name] = value
-            key.append(text.lower())
+            values[name] = held(value)
+            key.append(shorten(text).lower())
         return values, tuple(key)
 
     def _group(self, values: dict[str, Any], key: GroupKey, time_us: int) -> _Group:
@@ -327,13 +332,13 @@ def _listed(value: Any) -> Sequence[Any]:
 
 def _texts(value: Any) -> list[str]:
     """The values of a field as they are told apart: as text, without regard to case; nothing for what is empty."""
-    return [text.lower() for one in _listed(value) if one is not MISSING and (text := text_of(one))]
+    return [shorten(text).lower() for one in _listed(value) if one is not MISSING and (text := text_of(one))]
 
 
 def _combinations(values: list[Any]) -> tuple[list[str], int]:
     """Several fields as one value, each value of a list by itself; and how many were left out for being too many."""
     texts = [_texts(value) for value in values]
-    found = ["\x1f".join(one) for one in itertools.islice(itertools.product(*texts), MAX_COMBINATIONS)]
+    found = [shorten("\x1f".join(one)) for one in itertools.islice(itertools.product(*texts), MAX_COMBINATIONS)]
     return found, math.prod(map(len, texts)) - len(found)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from siemd.detection.config import DetectionConfig
 from siemd.detection.correlation import Correlator, Firing, GroupKey, Occurrence, weight_of
+from siemd.detection.held import held, lean, shorten
 from siemd.detection.incidents import Hit, IncidentBook
 from siemd.detection.logsource import names_at
 from siemd.detection.matcher import Matcher
@@ -172,9 +173,12 @@ class Detector:
             for event in events[before : position + 1]:
                 self._tick(event.time_us)
             before = position + 1
-            view = View(events[position])
+            event = events[position]
+            view = whole = View(lean(event))  # windows and incidents may keep it for long
+            if view.event is not event:
+                whole = View(event)
             for index in indices:
-                self._matched(rules[index], view, alerts)
+                self._matched(rules[index], view, whole, alerts)
         for event in events[before:]:
             self._tick(event.time_us)
 
@@ -184,17 +188,22 @@ class Detector:
                 time_us = min(time_us, self._wall_us + int(self._config.late_s * 1_000_000))
             self._clock_us = max(self._clock_us, time_us)
 
-    def _matched(self, rule: Rule, view: View, alerts: list[Alert]) -> None:
-        """A plain rule matched: tell it, and every correlation that builds on it, and those that build on them."""
+    def _matched(self, rule: Rule, view: View, whole: View, alerts: list[Alert]) -> None:
+        """A plain rule matched: tell it, and every correlation that builds on it, and those that build on them.
+
+        whole: the event as it came, when that is too large to be kept.
+        """
+        large = whole is not view
         self._matches += 1
         if self._patient:
             self._judge(self._clock_us, alerts)
         if names := names_at(rule.logsource, view.event):  # groups and sentences speak of fields as the rule does
-            view = NamedView(view.event, names)
+            view, whole = NamedView(view.event, names), NamedView(whole.event, names)
         time_us = min(view.event.time_us, self._clock_us)  # a window must not wait for an event from the future
         if self.ruleset.alerts(rule):
             group = default_group(rule, view)
             hit = Hit(rule, group, _key(group), view, time_us, time_us, seen=weight_of(view.event))
+            hit.whole = whole if large else None
             alerts += self._incidents.note(hit, self._clock_us)
         if rule.key in self._users:
             self._spread(rule.key, Occurrence(view, time_us), alerts)
@@ -249,12 +258,12 @@ def default_group(rule: Rule, view: View) -> dict[str, Any]:
         if isinstance(value, list | tuple):
             value = ", ".join(text for one in value[:16] if (text := text_of(one)))
         if value is not MISSING and (value if type(value) is str else text_of(value)):
-            group[name] = value
+            group[name] = held(value)
     return group
 
 
 def _key(group: dict[str, Any]) -> GroupKey:
-    return tuple([f"{name}={text_of(value)}".lower() for name, value in group.items()])
+    return tuple([f"{name}={shorten(text_of(value) or '')}".lower() for name, value in group.items()])
 
 
 def _correlator_counters(one: Correlator | None) -> dict[str, int]:

@@ -13,6 +13,7 @@ import msgspec
 from siemd.detection.because import because
 from siemd.detection.config import DetectionConfig
 from siemd.detection.correlation import GroupKey, weight_of
+from siemd.detection.held import MAX_SMALL_EVENT, lean
 from siemd.detection.reason import explain, listed, named_fields, tame
 from siemd.detection.rule import LEVELS, AnyRule, Correlation, Rule
 from siemd.detection.suppressions import Suppressions
@@ -20,6 +21,7 @@ from siemd.detection.view import MISSING, View
 from siemd.events import Alert, Event, event_json
 
 MAX_EVIDENCE = 20
+MAX_EVIDENCE_EVENT = 4_096  # characters of an event of the evidence; what was cut says so, and the store has all of it
 GROWTH = 10
 RESUME_US = 60_000_000  # sources need a moment to go on where they stopped
 
@@ -31,7 +33,11 @@ KeyOf = Callable[[dict[str, Any]], GroupKey]
 
 
 class Hit(msgspec.Struct):
-    """A match of a rule that alerts: its group, when it began, how many events it stands for, the newest."""
+    """A match of a rule that alerts: its group, when it began, how many events it stands for, the newest.
+
+    whole: the event as it came, when it is too large to be kept: only for as long as the match is being noted.
+    because: what of a plain rule's condition held, once that was said.
+    """
 
     rule: AnyRule
     group: dict[str, Any]
@@ -42,6 +48,8 @@ class Hit(msgspec.Struct):
     value: float = 1
     seen: int = 1
     events: Sequence[Event] = ()
+    whole: View | None = None
+    because: str = ""
 
 
 class _Incident:
@@ -100,8 +108,8 @@ class _Incident:
         """The state as it is now, which later growth does not change."""
         alert, hit = self.alert, self.hit
         if hit is not None:  # otherwise it was taken up after a restart and has not grown since
-            said = because(hit.rule, hit.view) if isinstance(hit.rule, Rule) and not hit.rule.reason else ""
-            alert.reason = explain(hit.rule, hit.group, hit.value, alert.count, self.field, said)
+            hit.because = hit.because or _because(hit.rule, hit.whole or hit.view)
+            alert.reason = explain(hit.rule, hit.group, hit.value, alert.count, self.field, hit.because)
         return msgspec.structs.replace(
             alert, evidence=list(alert.evidence), group=dict(alert.group), tags=list(alert.tags)
         )
@@ -138,8 +146,15 @@ class IncidentBook:
         """
         host = hit.view.event.host or self._host
         counted = not self._rebuilding
-        if self.suppressions.hides(hit.rule, hit.group, host, hit.time_us, hit.view.get, counted=counted):
+        field = (hit.whole or hit.view).get
+        if self.suppressions.hides(hit.rule, hit.group, host, hit.time_us, field, counted=counted):
             return []
+        try:
+            return self._note(hit, host, clock_us)
+        finally:
+            hit.whole, hit.events = None, ()  # incidents keep their hits
+
+    def _note(self, hit: Hit, host: str, clock_us: int) -> list[Alert]:
         key = (hit.rule.name, host, hit.key)
         idle_us = self._idle_us(hit.rule.timespan_s if isinstance(hit.rule, Correlation) else 0)
         incident = self._open.get(key)
@@ -161,7 +176,7 @@ class IncidentBook:
         if incident is None:
             told += self._make_room()
             distinct = MAX_DISTINCT if len(self._open) < CROWDED_INCIDENTS else CROWDED_DISTINCT
-            incident = self._open[key] = _Incident(_opened(hit, host), hit, idle_us, distinct)
+            incident = self._open[key] = _Incident(_opened(hit, host, distinct), hit, idle_us, distinct)
             told.append(incident.tell())
         elif _grow(incident, hit):
             told.append(incident.tell())
@@ -256,7 +271,12 @@ class IncidentBook:
         return incident.tell()
 
 
-def _opened(hit: Hit, host: str) -> Alert:
+def _because(rule: AnyRule, view: View) -> str:
+    """What of a plain rule's condition held; a sentence of the rule's own says it better."""
+    return because(rule, view) if isinstance(rule, Rule) and not rule.reason else ""
+
+
+def _opened(hit: Hit, host: str, distinct: int) -> Alert:
     rule = hit.rule
     return Alert(
         time_us=hit.time_us,
@@ -270,7 +290,7 @@ def _opened(hit: Hit, host: str) -> Alert:
         count=hit.seen,
         group=dict(hit.group),
         tags=list(rule.tags),
-        evidence=_evidence(hit),
+        evidence=_evidence(hit.events or [hit.view.event], distinct),
         host=host,
     )
 
@@ -284,8 +304,10 @@ def _incident_id(hit: Hit, host: str) -> str:
     return hashlib.sha256(identity).hexdigest()[:32]
 
 
-def _evidence(hit: Hit) -> list[dict[str, Any]]:
-    return [event_json(event) for event in (hit.events or [hit.view.event])[-MAX_EVIDENCE:]]
+def _evidence(events: Sequence[Event], distinct: int) -> list[dict[str, Any]]:
+    """The newest of the events, less of each for one of very many incidents."""
+    limit = MAX_SMALL_EVENT if distinct == CROWDED_DISTINCT else MAX_EVIDENCE_EVENT
+    return [event_json(lean(event, limit)) for event in events[-MAX_EVIDENCE:]]
 
 
 def _count_again(incident: _Incident, hit: Hit, host: str) -> None:
@@ -295,7 +317,7 @@ def _count_again(incident: _Incident, hit: Hit, host: str) -> None:
     """
     alert, update_at, revision = incident.alert, incident.update_at, incident.alert.revision
     if incident.counted_us >= 0 and _incident_id(hit, host) == alert.incident_id:
-        alert.count, alert.evidence = hit.seen, _evidence(hit)
+        alert.count, alert.evidence = hit.seen, _evidence(hit.events or [hit.view.event], incident.distinct)
         incident.counted_us, incident.hit, incident.last_event = -1, hit, hit.view.event
     else:
         _grow(incident, hit)
@@ -314,7 +336,7 @@ def _grow(incident: _Incident, hit: Hit) -> bool:
         alert.count += weight_of(event)
         incident.collect(rule, hit.view)
         if len(alert.evidence) < MAX_EVIDENCE:
-            alert.evidence.append(event_json(event))
+            alert.evidence += _evidence([event], incident.distinct)
     alert.last_seen_us = max(alert.last_seen_us, hit.time_us)
     alert.time_us = alert.last_seen_us
     rank = _RANKS[rule.level]

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from siemd.detection.entry import at_place
+from siemd.detection.held import uncut
 from siemd.detection.nearest import did_you_mean
 from siemd.detection.rule import AnyRule
 from siemd.detection.selector import RuleSelector
@@ -55,7 +56,7 @@ class Suppression(msgspec.Struct, kw_only=True):
 
         def every(name: str, meant: Callable[[str], bool]) -> bool:
             # of several values each one, so that nobody hides a value by putting a known one beside it
-            texts = _texts(group[name] if name in group else field(name))
+            texts = _texts(uncut(group[name], field(name)) if name in group else field(name))
             return bool(texts) and all(map(meant, texts))
 
         if self.hosts:

@@ -53,6 +53,10 @@ class View:
         self._lowered: dict[str, tuple[str, ...]] = {}
         self._leaves: tuple[str, ...] | None = None
 
+    def on(self, event: Event) -> View:
+        """Another event, seen in the same way."""
+        return View(event)
+
     def get(self, name: str) -> Any:
         """The raw value of a field, or MISSING."""
         column = self._columns.get(name)
@@ -117,6 +121,10 @@ class NamedView(View):
     def __init__(self, event: Event, names: Mapping[str, str]) -> None:
         super().__init__(event)
         self._names = names
+
+    def on(self, event: Event) -> View:
+        """Another event, seen in the same way."""
+        return NamedView(event, self._names)
 
     def get(self, name: str) -> Any:
         """The raw value of a field, or MISSING."""
