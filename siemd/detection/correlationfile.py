@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
+import operator
 import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from siemd.detection.condition import rule_names
+import msgspec
+
+from siemd.detection.condition import BadCondition, parse_condition, rule_names
 from siemd.detection.modifiers import is_number
 from siemd.detection.nearest import did_you_mean
 from siemd.detection.nodes import And, Exists, Match, Node, Not, Or
@@ -28,6 +33,14 @@ MAX_RULES = 64
 MAX_ALTERNATIVES = 64
 _LONG_UNITS = {"M": 2_629_746.0, "y": 31_556_952.0}  # a twelfth of the mean Gregorian year, and that year
 _CONDITION: tuple[Key, ...] = ("correlation", "condition")
+_COMPARE: dict[Operator, Callable[[float, float], bool]] = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "eq": operator.eq,
+    "neq": operator.ne,
+}
 _Literals = frozenset[tuple[int, bool]]  # (position of the rule, whether it must have matched)
 
 
@@ -53,6 +66,12 @@ def read_correlation(reader: Reader) -> Correlation:
     meta["places"] |= {
         name: reader.document.position(("correlation", "rules", index)) for index, name in enumerate(rules)
     }
+    meta["places"]["condition"] = reader.document.position(_CONDITION)
+    if in_words:
+        for name in other_names(data["condition"], rules):
+            word = re.search(rf"(?<![^\s(]){re.escape(name)}(?![^\s)])", data["condition"])
+            place = reader.document.error_inside(_CONDITION, word.start() if word else 0, "")
+            meta["places"].setdefault(name, (place.line, place.column))
     meta["places"]["aliases"] = reader.document.position(("correlation", "aliases"))
     return Correlation(
         **meta,
@@ -121,15 +140,29 @@ def _numbers(reader: Reader, kind: CorrelationType, data: Any, rules: int) -> Th
     if len(fields) > 1 and kind != "value_count":
         raise reader.error((*_CONDITION, "field"), f"{kind} looks at one field")
     comparisons: list[tuple[Operator, float]] = []
-    for operator in OPERATORS:
-        if operator in data:
-            number = _as_number(data[operator])
+    for name in OPERATORS:
+        if name in data:
+            number = _as_number(data[name])
             if not is_number(number) or not abs(number) < 1e15:
-                raise reader.error((*_CONDITION, operator), "expected a number")
-            comparisons.append((operator, number))
+                raise reader.error((*_CONDITION, name), "expected a number")
+            comparisons.append((name, number))
     if not comparisons:
         raise reader.error(_CONDITION, f"expected one of {', '.join(OPERATORS)}")
+    whole = kind in ("event_count", "value_count") or kind.startswith("temporal")
+    if not can_hold(comparisons, whole=whole, most=rules if kind.startswith("temporal") else math.inf):
+        raise reader.error(_CONDITION, "this condition can never hold", "look at the numbers of its range")
     return Threshold(tuple(comparisons), fields, _percentile(reader, kind, data))
+
+
+def can_hold(comparisons: Sequence[tuple[Operator, float]], *, whole: bool = False, most: float = math.inf) -> bool:
+    """Whether a number fulfils them all; whole: one of 1, 2, 3 … that is not above `most`."""
+    limits = sorted(limit for _, limit in comparisons)
+    points: set[float] = {limits[0] - 1, limits[-1] + 1, *limits}
+    points |= {(low + high) / 2 for low, high in itertools.pairwise(limits)}
+    if whole:  # what can be told from each other lies beside the limits
+        points = {1, most, *(math.floor(limit) + step for limit in limits for step in (-1, 0, 1, 2))}
+        points = {point for point in points if 1 <= point <= most}
+    return any(all(_COMPARE[name](point, limit) for name, limit in comparisons) for point in points)
 
 
 def _as_number(value: Any) -> Any:
@@ -157,15 +190,67 @@ def _words(reader: Reader, kind: CorrelationType, text: str, rules: tuple[str, .
     """A condition such as "rule_a and not rule_b" (temporal correlations only)."""
     if not kind.startswith("temporal"):
         raise reader.error(_CONDITION, f"{kind} compares a number", "write a map such as {gte: 10}")
-    node = reader.condition(_CONDITION, text, {name: Match(name, Exists(True)) for name in rules})
+    words = " ".join(text.split())
+    if others := other_names(text, rules):
+        # perhaps the other names of rules on the list, their ids or names: that shows beside all rules
+        reader.condition(_CONDITION, text, _spelled(text, rules, {name: name for name in others}))
+        return Threshold((), words=words)
+    node = reader.condition(_CONDITION, text, _spelled(text, rules, {}))
+    try:
+        return Threshold((), alternatives=alternatives_of(node, rules), words=words)
+    except BadWords as error:
+        keys = _CONDITION if error.position is None else ("correlation", "rules", error.position)
+        raise reader.error(keys, error.message, error.hint) from None
+
+
+def other_names(text: str, rules: Sequence[str]) -> list[str]:
+    """What a condition names that is not on the list of rules."""
+    quantifiers = ("1", "any", "all")
+    return [
+        name
+        for name in rule_names(text)
+        if reference(name) not in rules and "*" not in name and name.lower() not in quantifiers
+    ]
+
+
+class BadWords(Exception):
+    """A condition in words that makes no sense; position: of the rule that is to blame, if it is one."""
+
+    def __init__(self, message: str, hint: str = "", position: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.position = position
+
+
+def settle_words(threshold: Threshold, rules: tuple[str, ...], others: Mapping[str, str]) -> Threshold:
+    """A threshold whose words name rules by other names than the list, once it is known which are meant.
+
+    others: those names and the entries of the list that they stand for. Raises BadWords.
+    """
+    try:
+        node = parse_condition(threshold.words, _spelled(threshold.words, rules, others))
+    except BadCondition as error:
+        raise BadWords(error.message, error.hint) from None
+    return msgspec.structs.replace(threshold, alternatives=alternatives_of(node, rules))
+
+
+def _spelled(text: str, rules: Sequence[str], others: Mapping[str, str]) -> dict[str, Node]:
+    """Every way in which the words may name an entry of the list, and that entry."""
+    listed = {name: reference(name) for name in (*rules, *rule_names(text)) if reference(name) in rules}
+    return {name: Match(entry, Exists(True)) for name, entry in (listed | dict(others)).items()}
+
+
+def alternatives_of(node: Node, rules: tuple[str, ...]) -> tuple[Alternative, ...]:
+    """The ways for a condition on rules to hold; raises BadWords."""
     positions = {name: position for position, name in enumerate(rules)}
     used: set[int] = set()
     found = _literals(node, positions, True, used)
     if found is None:
-        raise reader.error(_CONDITION, f"a condition of more than {MAX_ALTERNATIVES} alternatives")
+        raise BadWords(f"a condition of more than {MAX_ALTERNATIVES} alternatives")
     for name, position in positions.items():
         if position not in used:
-            raise reader.error(("correlation", "rules", position), f"the condition does not name the rule {name!r}")
+            raise BadWords(f"the condition does not name the rule {name!r}", position=position)
     alternatives = dict.fromkeys(
         Alternative(
             tuple(sorted(position for position, wanted in literals if wanted)),
@@ -175,10 +260,10 @@ def _words(reader: Reader, kind: CorrelationType, text: str, rules: tuple[str, .
         if not any((position, not wanted) in literals for position, wanted in literals)
     )
     if not alternatives:
-        raise reader.error(_CONDITION, "this condition can never hold")
+        raise BadWords("this condition can never hold")
     if not all(one.wanted for one in alternatives):
-        raise reader.error(_CONDITION, "this condition holds when nothing happens", "name a rule that has to match")
-    return Threshold((), alternatives=tuple(alternatives), words=" ".join(text.split()))
+        raise BadWords("this condition holds when nothing happens", "name a rule that has to match")
+    return tuple(alternatives)
 
 
 def _literals(node: Node, positions: dict[str, int], wanted: bool, used: set[int]) -> set[_Literals] | None:

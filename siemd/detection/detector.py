@@ -79,9 +79,12 @@ class Detector:
             for name, value in _correlator_counters(gone).items():
                 self._retired[name] = self._retired.get(name, 0) + value
 
-    def process(self, events: Sequence[Event]) -> list[Alert]:
-        """Check events in the order in which they come; returns incidents that opened, grew or closed."""
-        alerts: list[Alert] = []
+    def process(self, events: Sequence[Event], told: list[Alert] | None = None) -> list[Alert]:
+        """Check events in the order in which they come; returns incidents that opened, grew or closed.
+
+        told: is returned with these added as they are found, so that an exception does not take them along.
+        """
+        alerts: list[Alert] = [] if told is None else told
         if self._pool is None:
             self._apply(events, match(self._matcher, events), alerts)
         else:

@@ -198,10 +198,15 @@ def _apply(name: str, value: pattern.Value) -> list[pattern.Value]:
     data = pattern.plain_bytes(value)
     if data is None:
         raise BadItem(f"the modifier {name!r} cannot encode wildcards", r"write \* for a star, and put 'contains' last")
+    if not data:
+        raise BadItem(f"the modifier {name!r} has nothing to encode in an empty text", "it would match every value")
     if name == "base64":
         return [pattern.encode_base64(data)]
     if name == "base64offset":
-        return list(pattern.encode_base64_offsets(data))
+        offsets = pattern.encode_base64_offsets(data)
+        if not all(offsets):
+            raise BadItem("a text of one character leaves no sign in Base64 that is its own", "write a longer text")
+        return list(offsets)
     try:
         encoded = data.decode("utf-8").encode(_UTF16[name])
     except UnicodeError:

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from siemd.detection.correlationfile import MAX_TIMESPAN_S
+from siemd.detection.correlationfile import MAX_TIMESPAN_S, can_hold
 from siemd.detection.entry import Entry, at_place, entries_of
 from siemd.detection.nearest import did_you_mean
 from siemd.detection.nodes import Node, all_of, negate
 from siemd.detection.rule import LEVELS, OPERATORS, AnyRule, Correlation, Operator
-from siemd.detection.rulefile import read_detection
+from siemd.detection.rulefile import Placeholders, Unfilled, read_detection
 from siemd.detection.selector import RuleSelector, read_selector
 from siemd.errors import FileError
 from siemd.units import Seconds
@@ -55,14 +55,20 @@ class Tuned(msgspec.Struct):
     notes: list[str] = []
 
 
-def read_overlay(path: Path | str, text: str | None = None) -> tuple[list[Change], list[FileError]]:
-    """Every entry of an overlay file and what is wrong with the others; `text` instead of the file's content."""
+def read_overlay(
+    path: Path | str, text: str | None = None, placeholders: Placeholders | None = None
+) -> tuple[list[Change], list[FileError]]:
+    """Every entry of an overlay file and what is wrong with the others; `text` instead of the file's content.
+
+    placeholders: the values of what the modifier `expand` names. Without them a filter is a mistake, not a warning:
+    the rule would go on alerting though somebody here took care that it does not.
+    """
     changes: list[Change] = []
     problems: list[FileError] = []
     try:
         for document, keys, data in entries_of(path, "overlay", text):
             try:
-                changes.append(_change(Entry(document, keys, data, KEYS)))
+                changes.append(_change(Entry(document, keys, data, KEYS), placeholders))
             except FileError as error:
                 problems.append(error)
     except FileError as error:
@@ -88,7 +94,7 @@ def tune(rules: Iterable[AnyRule], changes: Sequence[Change]) -> tuple[list[Tune
     return all_tuned, problems, warnings
 
 
-def _change(entry: Entry) -> Change:
+def _change(entry: Entry, placeholders: Placeholders | None) -> Change:
     selector = read_selector(entry)
     changed = [key for key in CHANGES if key in entry.data]
     if not changed:
@@ -104,7 +110,7 @@ def _change(entry: Entry) -> Change:
         timespan_s=entry.span_s("timespan", MAX_TIMESPAN_S),
         comparisons=_comparisons(entry) if "condition" in entry.data else (),
         group=entry.texts("group"),
-        filter=_filter(entry) if "filter" in entry.data else None,
+        filter=_filter(entry, placeholders) if "filter" in entry.data else None,
         note=entry.text("note"),
     )
 
@@ -118,14 +124,19 @@ def _comparisons(entry: Entry) -> tuple[tuple[Operator, float], ...]:
             if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) < MAX_NUMBER:
                 raise inner.error(operator, "expected a number")
             found.append((operator, number))
+    if found and not can_hold(found):
+        raise entry.error("condition", "this condition can never hold", "look at the numbers of its range")
     return tuple(found)
 
 
-def _filter(entry: Entry) -> Node:
+def _filter(entry: Entry, placeholders: Placeholders | None) -> Node:
     value: Any = entry.data["filter"]
     if not isinstance(value, dict | list):
         raise entry.error("filter", "expected a detection: fields and values, or a list of such")
-    return read_detection(entry.document, (*entry.keys, "filter"), value)
+    try:
+        return read_detection(entry.document, (*entry.keys, "filter"), value, placeholders)
+    except Unfilled as error:
+        raise FileError(error.path, error.line, error.column, error.message, error.hint) from None
 
 
 def _unfit(change: Change, chosen: Sequence[AnyRule]) -> list[FileError]:

@@ -45,9 +45,11 @@ def read_rules(
     return rules, problems
 
 
-def read_detection(document: Document, keys: tuple[Key, ...], value: Any) -> Node:
+def read_detection(
+    document: Document, keys: tuple[Key, ...], value: Any, placeholders: Placeholders | None = None
+) -> Node:
     """A detection that stands outside of a rule, as in an overlay: `value` at `keys`; raises FileError."""
-    return Reader(document).item(keys, value)
+    return Reader(document, placeholders=placeholders).item(keys, value)
 
 
 def _default_names(stem: str, documents: list[Document]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from siemd.detection.config import DetectionConfig, ImportedConfig
+from siemd.detection.correlationfile import BadWords, other_names, settle_words
 from siemd.detection.filters import apply_filters
 from siemd.detection.nearest import did_you_mean
 from siemd.detection.overlay import Change, Tuned, read_overlay, tune
@@ -267,20 +268,42 @@ class Ruleset:
         unknown = [name for name in one.rules if name not in self._index]
         for name in unknown:
             self._problem(one, name, f"there is no rule named {name!r}", did_you_mean(name, self._index))
-        return not unknown and all(self._settle_alias(one, fields) for fields in one.aliases.values())
+        if unknown or not all(self._settle_alias(one, fields) for fields in one.aliases.values()):
+            return False
+        return bool(not one.threshold.words or one.threshold.alternatives) or self._settle_words(one)
 
     def _settle_alias(self, one: Correlation, fields: dict[str, str]) -> bool:
         """Put an alias's fields under the references of the correlation; they may name a rule by its other name."""
         strange = [name for name in fields if name not in one.rules]
         for name in strange:
-            keys = {rule.key for rule in self._index.get(name, ())}
-            meant = [entry for entry in one.rules if any(rule.key in keys for rule in self._index[entry])]
+            meant = self._listed(one, name)
             if not meant:
                 hint = did_you_mean(name, one.rules)
                 self._problem(one, "aliases", f"an alias names {name!r}, which is no rule of this correlation", hint)
                 return False
-            fields.setdefault(meant[0], fields[name])
+            fields.setdefault(meant, fields[name])
         return True
+
+    def _settle_words(self, one: Correlation) -> bool:
+        """Understand a condition that names rules by their other names, too."""
+        others = {name: self._listed(one, name) for name in other_names(one.threshold.words, one.rules)}
+        for name, entry in others.items():
+            if not entry:
+                hint = did_you_mean(name, one.rules)
+                self._problem(one, name, f"the condition names {name!r}, which is no rule of this correlation", hint)
+                return False
+        try:
+            one.threshold = settle_words(one.threshold, one.rules, others)
+        except BadWords as error:
+            place = "condition" if error.position is None else one.rules[error.position]
+            self._problem(one, place, error.message, error.hint)
+            return False
+        return True
+
+    def _listed(self, one: Correlation, name: str) -> str:
+        """The entry of a correlation's list that means the rule of that name or id; empty when none does."""
+        keys = {rule.key for rule in self.find(name)}
+        return next((entry for entry in one.rules if any(rule.key in keys for rule in self._index[entry])), "")
 
     def _referred_to(self) -> set[str]:
         silent: set[str] = set()
@@ -305,7 +328,7 @@ def load_ruleset(source: DetectionConfig | Sequence[Path], *, disabled: Collecti
     changes: list[Change] = []
     overlays, missing = existing(source.overlay, "overlay")
     for path in overlays:
-        found, wrong = read_overlay(path)
+        found, wrong = read_overlay(path, placeholders=source.placeholders)
         changes += found
         problems += wrong
     files, also_missing = existing(source.suppressions, "suppressions")

@@ -120,19 +120,21 @@ class DetectionStage:
         self._health.received += len(events)
         loop = asyncio.get_running_loop()
         try:
-            alerts = await loop.run_in_executor(self._executor, self._step, events)
+            await loop.run_in_executor(self._executor, self._step, events)
         except Exception as error:
             # A bug in detection must not stop storing; it is counted, logged with its traceback, and seen in health.
             self._health.error("degraded", f"a batch was not checked: {type(error).__name__}: {error}")
             structlog.get_logger("siemd.detection").exception("detection.bug", events=len(events))
-            return []
-        self._health.extra.update(self._detector.counters())
+        else:
+            self._health.extra.update(self._detector.counters())
+        alerts, self._untold = self._untold, []
         return alerts
 
-    def _step(self, events: list[Event]) -> list[Alert]:
-        alerts, self._untold = self._untold, []
+    def _step(self, events: list[Event]) -> None:
+        """Add to what is to be told, bit by bit, so that a bug costs nothing of what was found before it."""
         if self._resumed:
             resumed, self._resumed = self._resumed, []
-            alerts += self._detector.take_up(resumed, now_us())
+            self._untold += self._detector.take_up(resumed, now_us())
         # The time is told before every batch, so that no event from the future moves the detector's clock.
-        return alerts + self._detector.advance(now_us()) + self._detector.process(events)
+        self._untold += self._detector.advance(now_us())
+        self._detector.process(events, self._untold)

@@ -513,3 +513,63 @@ def test_firings_that_one_event_may_not_cause_any_more_are_counted(tools: Any) -
     detector = tools.detector(tools.rules(text))
     assert len(detector.process([tools.log(A="x")])) == 999, "the event itself and 999 of its correlations are followed"
     assert detector.counters()["unfollowed_firings"] == 1_002 - 999 + 999
+
+
+ID_ONE, ID_TWO = "5e0b8d5c-0000-4000-8000-0000000000a1", "5e0b8d5c-0000-4000-8000-0000000000a2"
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        (f"[{ID_ONE}, two]", "one and not two"),
+        ("[one, two]", f"{ID_ONE.upper()} and not {ID_TWO}"),
+        (f"[one, {ID_TWO}]", "one and not 1 of t*"),
+        (f"[{ID_ONE.upper()}, {ID_TWO}]", f"{ID_ONE} and not {ID_TWO.upper()}"),
+    ],
+)
+def test_words_may_name_a_rule_by_its_name_or_id_whatever_the_list_says(tools: Any, listed: str, words: str) -> None:
+    if "t*" in words:
+        words = words.replace("1 of t*", "two")
+    text = BASE.format(name="one").replace("name: one", f"name: one\nid: {ID_ONE}")
+    text += "---" + BASE.format(name="two").replace("name: two", f"name: two\nid: {ID_TWO}")
+    text += correlation("temporal", listed, words)
+    detector = tools.detector(tools.rules(text))
+    detector.process([tools.fact(1, "one", source_ip="a"), tools.fact(2, "two", source_ip="a")])
+    detector.process([tools.fact(1, "one", source_ip="b")])
+    assert [alert.group["source_ip"] for alert in detector.finish()[:1]] == ["b"]
+
+
+def test_words_that_name_another_rule_are_a_mistake(tools: Any) -> None:
+    text = BASE.format(name="one") + "---" + BASE.format(name="two")
+    (problem,) = tools.problems(text + correlation("temporal", "[one]", "one and two"))
+    assert "the condition names 'two', which is no rule of this correlation" in problem
+    text = text.replace("name: one", f"name: one\nid: {ID_ONE}")
+    (problem,) = tools.problems(text + correlation("temporal", f"[{ID_ONE}, two]", "one and not one"))
+    assert "does not name the rule 'two'" in problem
+    (problem,) = tools.problems(text + correlation("temporal", f"[{ID_ONE}]", "not one"))
+    assert "when nothing happens" in problem
+
+
+@pytest.mark.parametrize(
+    ("kind", "comparisons", "possible"),
+    [
+        ("event_count", "gte: 5, lte: 2", False),
+        ("event_count", "gt: 5, lt: 6", False),
+        ("value_sum", "gt: 5, lt: 6", True),
+        ("value_sum", "gt: 5, lte: 5", False),
+        ("value_sum", "eq: 5, neq: 5", False),
+        ("value_sum", "lt: 0", True),
+        ("event_count", "lt: 1", False),
+        ("event_count", "gte: -3", True),
+        ("event_count", "gte: 5, lte: 7, neq: 6", True),
+        ("event_count", "eq: 2.5", False),
+        ("temporal", "gte: 2", False),
+        ("temporal", "gte: 1", True),
+    ],
+)
+def test_a_range_that_can_never_hold_is_a_mistake(tools: Any, kind: str, comparisons: str, possible: bool) -> None:
+    field = "field: X, " if kind == "value_sum" else ""
+    text = BASE.format(name="one") + correlation(kind, "[one]", f"{{{field}{comparisons}}}")
+    problems = tools.problems(text)
+    assert bool(problems) is not possible
+    assert all("this condition can never hold" in problem for problem in problems)

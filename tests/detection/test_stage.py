@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from siemd.channel import Channel
 from siemd.detection import DetectionStage, Detector
 from siemd.events import Alert, Batch, Event
@@ -78,3 +80,33 @@ async def test_new_rules_are_used_from_the_next_batch_on(tools: Any, tmp_path: P
     pipe.put(tools.fact(1, source_ip="a"))
     await pipe.drain()
     assert [alert.rule for alert in pipe.announced] == ["after"]
+
+
+async def test_a_fault_costs_no_alert_that_was_found_before_it(tools: Any, tmp_path: Path) -> None:
+    """Those of a former run and of the time that passed, and of the events before the one with the fault."""
+    first = tools.detector(tools.rules(RULE.format(name="r"))).process([tools.fact(1, source_ip="a")])
+    pipe = Pipe(tools.detector(tools.rules(RULE.format(name="r")), max_incidents=1), tmp_path)
+    opened = tools.detector(tools.rules(RULE.format(name="r"))).process([tools.fact(2, source_ip="b")])
+    pipe.stage.take_up([*first, *opened])  # one has no room, and is closed
+    broken = tools.fact(3, source_ip="a")
+    broken.fields = 7
+    pipe.put(broken)
+    batches = await pipe.drain()
+    assert pipe.health.errors == 1
+    assert [(alert.group["source_ip"], alert.status) for alert in pipe.announced][:1] == [("a", "closed")]
+    assert [batch.source for batch in batches] == ["detection", "sniffer"]
+
+
+def test_the_detector_tells_what_it_found_before_a_fault(tools: Any) -> None:
+    detector = tools.detector(tools.rules(RULE.format(name="r")))
+    told: list[Alert] = []
+
+    class Faulty(list[Event]):
+        """Events that cannot be counted when all is done."""
+
+        def __len__(self) -> int:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        detector.process(Faulty([tools.fact(1, source_ip="a")]), told)
+    assert [alert.rule for alert in told] == ["r"]
