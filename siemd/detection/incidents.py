@@ -342,4 +342,4 @@ def next_power(count: int) -> int:
     return power
 
 
-_RANKS = {level: rank for rank, level in enumerate(LEVELS)}
+_RANKS: dict[str, int] = {level: rank for rank, level in enumerate(LEVELS)}

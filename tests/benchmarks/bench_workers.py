@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from siemd.detection import DetectionConfig, Detector, Ruleset, load_ruleset
+from siemd.detection import DetectionConfig, Detector, load_ruleset
 from siemd.detection.pool import WorkerPool
 from siemd.detection.worker import BYTES_TO_EVENTS, EVENTS_TO_BYTES
 from siemd.events import Event
