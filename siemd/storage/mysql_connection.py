@@ -38,6 +38,10 @@ _CONVERSIONS = {
     for key, value in conversions.items()
     if key not in (FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP, FIELD_TYPE.DATE, FIELD_TYPE.TIME)
 }
+# Sums are numbers, as on SQLite.
+_CONVERSIONS |= dict.fromkeys(
+    (FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL), lambda text: float(text) if "." in text else int(text)
+)
 _HINTS = {
     1044: "grant siemd's user all rights on its database",
     1045: "check user and password in storage.url (percent-encoded), and whether the server wants TLS: ?ssl_ca=FILE",
@@ -130,7 +134,7 @@ def _tls(options: dict[str, str]) -> ssl.SSLContext | None:
     return context
 
 
-async def connect(address: Address) -> Any:
+async def connect(address: Address, *, client_flag: int = 0) -> Any:
     """A new connection, its session set so that no server's default matters; raises StoreError."""
     connection = None
     try:
@@ -146,6 +150,7 @@ async def connect(address: Address) -> Any:
             autocommit=False,
             connect_timeout=CONNECT_TIMEOUT_S,
             init_command=_SESSION,
+            client_flag=client_flag,
             conv=_CONVERSIONS,
             cursorclass=_Cursor,
         )
