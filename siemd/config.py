@@ -19,6 +19,7 @@ from siemd.errors import UserError
 from siemd.sources import SOURCES
 from siemd.storage import StorageConfig
 from siemd.units import Bytes, Seconds
+from siemd.web.config import WebConfig
 from siemd.yamlfile import Document, load_documents
 
 SourcesConfig = msgspec.defstruct(
@@ -75,6 +76,7 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     storage: StorageConfig = msgspec.field(default_factory=StorageConfig)
     pipeline: PipelineConfig = msgspec.field(default_factory=PipelineConfig)
     log: LogConfig = msgspec.field(default_factory=LogConfig)
+    web: WebConfig = msgspec.field(default_factory=WebConfig)
 
     def host_name(self) -> str:
         """The name that events carry."""
@@ -149,6 +151,11 @@ def parse_config(document: Document, *, keep_unset: bool = False) -> Config:
         paths[:] = [_beside(document.path, path) for path in paths]
     if detection.imported.folder != "auto":
         detection.imported.folder = _beside(document.path, detection.imported.folder)
+    tls = config.web.tls
+    tls.certificate, tls.key = (path and _beside(document.path, path) for path in (tls.certificate, tls.key))
+    if (problem := config.web.problem()) is not None:
+        key, message, hint = problem
+        raise document.error(("web", key), f"web.{key}: {message}", hint)
     return config
 
 

@@ -38,9 +38,9 @@ class SessionConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     step_up_s: Annotated[
         Seconds, Meta(description="Changes of accounts want the password again when it was given longer ago.")
     ] = msgspec.field(name="step_up", default=Seconds(600))
-    setup_link_s: Annotated[
-        Seconds, Meta(description="How long a one-time link to choose a password is good.")
-    ] = msgspec.field(name="setup_link", default=Seconds(86400))
+    setup_link_s: Annotated[Seconds, Meta(description="How long a one-time link to choose a password is good.")] = (
+        msgspec.field(name="setup_link", default=Seconds(86400))
+    )
     token_s: Annotated[Seconds, Meta(description="The longest life that an API token may be given.")] = msgspec.field(
         name="token", default=Seconds(365 * 86400)
     )
@@ -59,9 +59,9 @@ class LimitsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     query_bytes: Annotated[Bytes, Meta(description="The longest query in an address.")] = msgspec.field(
         name="query_size", default=Bytes(8 << 10)
     )
-    header_time_s: Annotated[
-        Seconds, Meta(description="A request whose headers are not here by then is cut off.")
-    ] = msgspec.field(name="header_time", default=Seconds(10))
+    header_time_s: Annotated[Seconds, Meta(description="A request whose headers are not here by then is cut off.")] = (
+        msgspec.field(name="header_time", default=Seconds(10))
+    )
     body_time_s: Annotated[Seconds, Meta(description="A body that is not here by then is refused.")] = msgspec.field(
         name="body_time", default=Seconds(30)
     )
@@ -70,15 +70,16 @@ class LimitsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ] = msgspec.field(name="stall_time", default=Seconds(30))
     connections: Annotated[int, Meta(description="Connections at once.", ge=4, le=10_000)] = 500
     connections_per_address: Annotated[
-        int, Meta(description="Connections at once from one address; proxies of trusted_proxies have no such limit.", ge=2)
+        int,
+        Meta(description="Connections at once from one address; proxies of trusted_proxies have no such limit.", ge=2),
     ] = 100
     requests: Annotated[int, Meta(description="Requests in work at once; more are told to come again.", ge=1)] = 64
     query_time_s: Annotated[Seconds, Meta(description="A question to the store that takes longer is ended.")] = (
         msgspec.field(name="query_time", default=Seconds(30))
     )
-    time_range_s: Annotated[
-        Seconds, Meta(description="The longest stretch of time that one question may cover.")
-    ] = msgspec.field(name="time_range", default=Seconds(400 * 86400))
+    time_range_s: Annotated[Seconds, Meta(description="The longest stretch of time that one question may cover.")] = (
+        msgspec.field(name="time_range", default=Seconds(400 * 86400))
+    )
 
 
 class OidcConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -126,7 +127,9 @@ class WebConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     tls: TlsConfig = msgspec.field(default_factory=TlsConfig)
     behind_tls_proxy: Annotated[
         bool,
-        Meta(description="A proxy of trusted_proxies ends TLS and says X-Forwarded-Proto: https; none other may connect."),
+        Meta(
+            description="A proxy of trusted_proxies ends TLS and says X-Forwarded-Proto: https; none other may connect."
+        ),
     ] = False
     trusted_proxies: Annotated[
         list[str],
@@ -186,6 +189,8 @@ class WebConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         oidc = self.oidc
         if oidc.issuer and not (oidc.client_id and oidc.roles):
             return "oidc", "an issuer needs client_id and roles", "set them, or leave oidc.issuer empty"
-        if oidc.issuer and not re.fullmatch(r"https://[^\s?#]+|http://(127\.0\.0\.1|localhost)(:\d+)?(/[^\s?#]*)?", oidc.issuer):
+        if oidc.issuer and not re.fullmatch(
+            r"https://[^\s?#]+|http://(127\.0\.0\.1|localhost)(:\d+)?(/[^\s?#]*)?", oidc.issuer
+        ):
             return "oidc", f"`{oidc.issuer}` is no https:// address", "write the provider's address with https://"
         return None

@@ -10,6 +10,8 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
+from siemd.errors import UserError
+from siemd.storage.database import QueryTimeout
 from siemd.storage.store import StoreError
 
 MEDIA_TYPE = "application/problem+json"
@@ -64,9 +66,11 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
         return _problem(error.status_code, detail[:300]), _headers(error)
     if isinstance(error, StoreError):
         text = "the store does not answer now; try again"
-        if type(error).__name__ == "QueryTimeout":
+        if isinstance(error, QueryTimeout):
             text = "the store did not answer in time; ask for less, or for a shorter time"
         return _problem(503, text, "urn:siemd:problem:store"), {"Retry-After": "2"}
+    if isinstance(error, UserError):  # what a person asked for can't be done, and the sentence says why
+        return _problem(422, str(error)[:1000]), {}
     return _problem(500, "siemd made a mistake; its log says more"), {}
 
 
@@ -79,9 +83,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
         log.error("web.bug", request_id=problem.request_id, path=request.scope["path"][:200], exc_info=error)
     elif problem.status == 503:
         log.warning("web.unavailable", request_id=problem.request_id, reason=str(error))
-    return Response(
-        msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers
-    )
+    return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def _problem(status: int, detail: str, kind: str = "about:blank") -> Problem:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Audit:
         self, transaction: Transaction, actor: Actor, action: str, target: str = "", **detail: Any
     ) -> None:
         """Add a row within a transaction, as its last statement, so that the head is locked for a moment only."""
-        head = (await transaction.fetch(f"SELECT seq, hash FROM audit_head WHERE id = 1{self._lock}"))[0]
+        head = (await transaction.fetch(f"SELECT seq, hash FROM audit_head WHERE id = 1{self._lock}"))[0]  # noqa: S608
         row: dict[str, Any] = {
             "seq": int(head["seq"]) + 1,
             "time": time_text(now_us()),
@@ -153,7 +153,9 @@ class Audit:
         if head.hash != previous:
             return Verdict(number, number, "the chain's end is not the one that audit_head holds")
         if witness is not None and witness.seq > number:
-            return Verdict(number, number + 1, f"siemd noted rows up to {witness.seq}; those after {number} are missing")
+            return Verdict(
+                number, number + 1, f"siemd noted rows up to {witness.seq}; those after {number} are missing"
+            )
         beyond = await self._database.fetch("SELECT seq FROM audit_log WHERE seq < 1 OR seq > ? LIMIT 2", (head.seq,))
         now = await self.head()
         strays = [int(row["seq"]) for row in beyond if not 1 <= int(row["seq"]) <= now.seq]
@@ -232,5 +234,11 @@ def _entry(row: Mapping[str, Any]) -> AuditEntry:
         detail = msgspec.json.decode(row["detail"])
     except msgspec.DecodeError:
         detail = {"unreadable": row["detail"][:1000]}
-    values: Sequence[str] = [str(row[name]) for name in _COLUMNS[2:-1]]
-    return AuditEntry(int(row["seq"]), rfc3339(row["time"]), *values, detail if isinstance(detail, dict) else {"value": detail}, row["hash"])
+    return msgspec.convert(
+        {
+            **{name: row[name] for name in (*_COLUMNS, "hash")},
+            "time": rfc3339(row["time"]),
+            "detail": detail if isinstance(detail, dict) else {"value": detail},
+        },
+        AuditEntry,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 from typing import TypeVar
 
 import argon2
@@ -28,7 +29,7 @@ _COMMON = frozenset(
     abcdefghijkl abcdefghijklm abcd12345678 abc123abc123 asdfghjkl123 asdfasdfasdf trustno1trustno1 footballfootball
     monkeymonkey dragondragon superman1234 sunshine1234 princess1234 baseball1234 whatever1234 test12345678 secret123456
     secretsecret rootrootroot toortoortoor siemdsiemdsiemd siemdadmin123 securityadmin defaultpassword temporarypassword
-    """.split()
+    """.split()  # noqa: SIM905 - one a line would be pages
 )
 
 
@@ -59,7 +60,7 @@ def check_password(password: str, name: str, least_characters: int) -> None:
 
 def _is_run(text: str) -> bool:
     """Whether each character follows the one before by the same step, as in abcdef or 97531."""
-    steps = {ord(second) - ord(first) for first, second in zip(text, text[1:], strict=False)}
+    steps = {ord(second) - ord(first) for first, second in pairwise(text)}
     return len(steps) == 1
 
 

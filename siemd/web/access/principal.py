@@ -10,7 +10,7 @@ from siemd.web.access.roles import Right
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who did something, for the audit log. kind: a person's session, a token, the command line, siemd, or nobody yet."""
+    """Who did something, for the audit log. kind: a session, a token, the command line, siemd, nobody yet."""
 
     name: str
     kind: Literal["session", "token", "cli", "siemd", "nobody"]
@@ -19,7 +19,7 @@ class Actor(msgspec.Struct, frozen=True):
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Somebody who is logged in. step_up: when the password was last given, as stored; session_id or token_id is set."""
+    """Somebody who is logged in. step_up: when the password was last given; session_id or token_id is set."""
 
     user_id: str
     name: str

@@ -107,9 +107,7 @@ class Sessions:
 
     async def end_all(self, transaction: Transaction, user_id: str, keep: str = "") -> int:
         """End every session of a user but `keep`; how many."""
-        return await transaction.execute(
-            "DELETE FROM sessions WHERE user_id = ? AND session_id <> ?", (user_id, keep)
-        )
+        return await transaction.execute("DELETE FROM sessions WHERE user_id = ? AND session_id <> ?", (user_id, keep))
 
     async def prune(self) -> int:
         """Remove sessions that have ended; how many."""

@@ -106,10 +106,11 @@ class Throttle:
 
     async def _locked(self, transaction: Transaction, subject: str, now: int) -> dict[str, Any]:
         """A subject's row, made if there is none, and kept from others until the transaction ends."""
-        again = "ON DUPLICATE KEY UPDATE" if self._database.dialect == "mysql" else "ON CONFLICT (subject) DO UPDATE SET"
+        again = "ON CONFLICT (subject) DO UPDATE SET failures = failures"
+        if self._database.dialect == "mysql":
+            again = "ON DUPLICATE KEY UPDATE failures = failures"
         await transaction.execute(
-            "INSERT INTO login_attempts (subject, failures, last_failed, blocked_until) VALUES (?, 0, ?, ?) "
-            f"{again} failures = failures",
+            f"INSERT INTO login_attempts (subject, failures, last_failed, blocked_until) VALUES (?, 0, ?, ?) {again}",  # noqa: S608
             (subject, time_text(now), time_text(now)),
         )
         rows = await transaction.fetch(

@@ -93,15 +93,16 @@ class Tokens:
         """The tokens of one user, or of all, newest first."""
         where, parameters = ("WHERE t.user_id = ?", (user_id,)) if user_id else ("", ())
         rows = await self._database.fetch(
-            "SELECT t.token_id, u.name AS owner, t.name, t.scopes, t.created, t.expires, t.last_used, t.last_address "
-            f"FROM api_tokens t JOIN users u ON u.user_id = t.user_id {where} "  # noqa: S608
+            "SELECT t.token_id, u.name AS owner, t.name, t.scopes, t.created, t.expires, t.last_used, t.last_address "  # noqa: S608
+            f"FROM api_tokens t JOIN users u ON u.user_id = t.user_id {where} "
             "ORDER BY t.created DESC, t.token_id LIMIT 1000",
             parameters,
         )
         times = ("created", "expires", "last_used")
         return [
             msgspec.convert(
-                {**row, "scopes": [str(s) for s in _scopes(row)], **{key: rfc3339(row[key]) for key in times}}, TokenInfo
+                {**row, "scopes": [str(s) for s in _scopes(row)], **{key: rfc3339(row[key]) for key in times}},
+                TokenInfo,
             )
             for row in rows
         ]

@@ -111,9 +111,7 @@ class Users:
             await self._set_password(transaction, user.user_id, password_hash, keep_session)
             await self._audit.append(transaction, actor, "user.password", user.name)
 
-    async def change(
-        self, actor: Actor, user: User, *, role: Role | None = None, disabled: bool | None = None
-    ) -> None:
+    async def change(self, actor: Actor, user: User, *, role: Role | None = None, disabled: bool | None = None) -> None:
         """Another role, or switched off or on; the user's sessions end. UserError when no admin would be left."""
         changes: dict[str, Any] = {}
         if role is not None and role != user.role:
@@ -124,7 +122,7 @@ class Users:
             return
         async with self._database.transaction() as transaction:
             admins = await transaction.fetch(
-                f"SELECT user_id FROM users WHERE role = 'admin' AND disabled = 0{self._lock}"
+                f"SELECT user_id FROM users WHERE role = 'admin' AND disabled = 0{self._lock}"  # noqa: S608
             )
             stays = changes.get("role", user.role) == "admin" and not changes.get("disabled", user.disabled)
             if not stays and [row["user_id"] for row in admins] == [user.user_id]:
@@ -176,7 +174,7 @@ class Users:
                 await self._set_password(transaction, link.user.user_id, password_hash, "")
                 await self._audit.append(transaction, actor, "user.password", link.user.name, by="link")
                 return link.user.user_id
-            if (await transaction.fetch(f"SELECT COUNT(*) AS n FROM users{self._lock}"))[0]["n"]:
+            if (await transaction.fetch(f"SELECT COUNT(*) AS n FROM users{self._lock}"))[0]["n"]:  # noqa: S608
                 return None
             await transaction.execute("DELETE FROM setup_links WHERE purpose = ?", (FIRST_ADMIN,))
             user_id = await self._insert(transaction, clean_name(name), "admin", password_hash)
