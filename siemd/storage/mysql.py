@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 
 from siemd.events import Batch, now_us
 from siemd.storage.intake import Intake, Key, intake, keys_of
-from siemd.storage.migrate import CREATE_TABLE, SELECT_APPLIED, overview, pending, scripts
+from siemd.storage.migrate import CREATE_TABLE, SELECT_APPLIED, overview, pending, scripts, tables_made
 from siemd.storage.mysql_connection import FAILURES, Address, connect, explain, has_json_table
 from siemd.storage.mysql_insert import Inserter
+from siemd.storage.mysql_rollups import cut_rollups, forget_minutes, rebuild_slice
 from siemd.storage.partitions import Partition, statements
+from siemd.storage.rollups import ROLLED_UP, ROLLUPS, upsert_sql, upserts
 from siemd.storage.store import Migration, StoreError, Written
 from siemd.storage.tables import TABLES, time_text
 
@@ -21,6 +23,7 @@ T = TypeVar("T")
 
 LOCK_WAIT_S = 30  # for another siemd that migrates
 DELETE_SLICE_ROWS = 5000
+_ROLL_UP = {name: upsert_sql("mysql", name) for name in ROLLUPS}
 _LOCK_NAME = "CONCAT('siemd.', DATABASE())"
 
 
@@ -78,8 +81,7 @@ class MysqlStore:
         self._drop()
         async with self._beside() as cursor, _named_lock(cursor):
             await cursor.execute("DROP VIEW IF EXISTS ledger")
-            names = [*TABLES, "ingest_cursor", "source_checkpoint", "dead_letters", "schema_migrations"]
-            await cursor.execute(f"DROP TABLE IF EXISTS {', '.join(names)}")
+            await cursor.execute(f"DROP TABLE IF EXISTS {', '.join([*tables_made('mysql'), 'schema_migrations'])}")
         await self.open()
 
     async def keep(self, retention_s: dict[str, float], now_us: int) -> int:
@@ -92,7 +94,14 @@ class MysqlStore:
                     removed += await _repartition(cursor, table, seconds / 86400, today)
                 elif seconds:
                     removed += await _delete_alerts(cursor, time_text(now_us - int(seconds * 1e6)))
+            for table in ROLLED_UP:
+                await forget_minutes(cursor, table, now_us)
         return removed
+
+    async def roll_up(self) -> bool:
+        """Count a slice of the rows that were there before the rollups."""
+        async with self._beside() as cursor:
+            return await rebuild_slice(cursor)
 
     async def _open(self) -> None:
         self._drop()
@@ -112,6 +121,8 @@ class MysqlStore:
             work = await asyncio.to_thread(intake, batches, cursors)
             for name, rows in work.rows.items():
                 await self._inserter.insert(cursor, TABLES[name], rows, work)
+            for rollup, counted in await asyncio.to_thread(upserts, work):
+                await cursor.executemany(_ROLL_UP[rollup], counted)
             await _account(cursor, work, time_text(now_us()))
         await self._connection.commit()
         self._known |= cursors.keys()
@@ -238,10 +249,16 @@ async def _repartition(cursor: Any, table: str, keep_days: float, today: date) -
     existing = [Partition(name, _bound(text)) for name, text, _rows in rows]
     removed = 0
     for statement in statements(table, existing, keep_days, today):
+        dropped = statement.partition(" DROP PARTITION ")[2].split(", ")
+        before = max((part.upper for part in existing if part.upper and part.name in dropped), default=None)
+        if before is None:
+            await cursor.execute(statement)
+            continue
+        before_s = (before - date(1970, 1, 1)).days * 86400
+        await cut_rollups(cursor, table, before_s)  # first: if siemd ends between, the next run finds both to do
         await cursor.execute(statement)
-        if " DROP PARTITION " in statement:
-            dropped = statement.partition(" DROP PARTITION ")[2].split(", ")
-            removed += sum(int(count or 0) for name, _text, count in rows if name in dropped)
+        await cut_rollups(cursor, table, before_s)  # what came late, meanwhile
+        removed += sum(int(count or 0) for name, _text, count in rows if name in dropped)
     return removed
 
 

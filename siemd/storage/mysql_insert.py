@@ -153,7 +153,7 @@ def _json_type(column: Column) -> str:
 
 
 async def _bury(cursor: Any, table: Table, row: Row, reason: str, work: Intake) -> None:
-    work.reject(row)
+    work.reject(table.name, row)
     payload = msgspec.json.encode(dict(zip(table.names, row, strict=True)))
     await cursor.execute(
         "INSERT INTO dead_letters (time, host, source, epoch, seq, table_name, reason, payload) "

@@ -25,6 +25,7 @@ from siemd.storage.database import (
     Rows,
     Transaction,
 )
+from siemd.storage.dialects import NUMBER
 from siemd.storage.migrate import migrate_sqlite, scripts
 from siemd.storage.sqlite_file import BUSY_TIMEOUT_S, SqliteFile, explain
 from siemd.storage.store import StoreError
@@ -225,6 +226,7 @@ class _Reader:
             connection = sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None, check_same_thread=False)
             connection.create_function("siemd_lower", 1, _lower, deterministic=True)
             connection.create_function("siemd_packed", 1, _packed, deterministic=True)
+            connection.create_function("siemd_number", 1, _number, deterministic=True)
             connection.execute("PRAGMA cache_size=-16384")
             connection.execute("PRAGMA temp_store=MEMORY")
             self._connection, self._file = connection, (found.st_dev, found.st_ino)
@@ -308,6 +310,10 @@ def _code(error: sqlite3.Error) -> int:
 
 def _lower(text: Any) -> Any:
     return text.lower() if isinstance(text, str) else text
+
+
+def _number(text: Any) -> float | None:
+    return float(text) if isinstance(text, str) and NUMBER.fullmatch(text) else None
 
 
 @lru_cache(maxsize=65_536)
