@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     from siemd.commands import run
 
-    return run.run(_config(options))
+    config = _config(options)
+    config.web.enabled = config.web.enabled or options.web
+    return run.run(config)
 
 
 def _web(options: argparse.Namespace) -> int:
@@ -151,7 +153,8 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         return added
 
-    add("run", "watch, detect and store until stopped", _run)
+    run = add("run", "watch, detect and store until stopped", _run)
+    run.add_argument("--web", action="store_true", help="serve the API too, as if siemd.yaml said web.enabled")
     add("web", "serve the API as a process of its own, beside a running siemd or alone", _web)
     add("check", "check siemd.yaml and the rules; mistakes come as file:line:column", _check)
     replay = add("replay", "run recorded files (pcap, pcapng, evtx, JSON lines) through the detector", _replay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -49,6 +50,7 @@ def create_app(services: Services, handlers: Sequence[ControllerRouterHandler]) 
         debug=False,
     )
     app.state["services"] = services
+    app.state["methods"] = _methods(app)
     undecided = [f"{method} {path}" for path, method, handler in routes(app) if not _right(handler)]
     if undecided:
         raise ValueError(f"these routes do not say which right they want (opt={{'right': …}}): {', '.join(undecided)}")
@@ -132,6 +134,15 @@ def principal_of(connection: Connection) -> Principal:
     if not isinstance(principal, Principal):
         raise Refused(401, "log in, or send an API token", headers={"WWW-Authenticate": "Bearer"})
     return principal
+
+
+def _methods(app: Litestar) -> list[tuple[re.Pattern[str], str]]:
+    """Which methods each path takes, for who tries another."""
+    return [
+        (re.compile(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(route.path_format))), ", ".join(sorted(route.methods)))
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+    ]
 
 
 def _right(handler: BaseRouteHandler) -> Right | None:

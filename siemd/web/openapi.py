@@ -35,7 +35,7 @@ async def openapi_json(request: Request[Any, Any, Any], services: TheServices) -
 async def openapi_page(request: Request[Any, Any, Any], services: TheServices) -> Response[bytes]:
     """The same as a page for people."""
     document = await asyncio.to_thread(describe, request.app, services.web.base_path)
-    return Response(page(document).encode(), media_type="text/html; charset=utf-8")
+    return Response(page(document).encode(), media_type="text/html")
 
 
 def describe(app: Litestar, base_path: str) -> dict[str, Any]:

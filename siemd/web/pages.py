@@ -12,7 +12,7 @@ from siemd.web.access.roles import Right
 from siemd.web.problems import not_found
 
 _STATIC = Path(__file__).resolve().parent / "static"
-_FILES = {"style.css": "text/css; charset=utf-8", "setup.js": "text/javascript; charset=utf-8"}
+_FILES = {"style.css": "text/css", "setup.js": "text/javascript"}
 PUBLIC: dict[str, Any] = {"right": Right.PUBLIC}
 
 
@@ -37,7 +37,7 @@ def static_file(name: FromPath[str]) -> Response[bytes]:
 
 
 def _page(name: str) -> Response[bytes]:
-    return Response((_STATIC / name).read_bytes(), media_type="text/html; charset=utf-8")
+    return Response((_STATIC / name).read_bytes(), media_type="text/html")
 
 
 HANDLERS = [start_page, setup_page, static_file]

@@ -77,6 +77,10 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's handler for every exception."""
     problem, headers = problem_of(error)
+    if problem.status == 405:
+        path = request.scope["path"]
+        allowed = (methods for pattern, methods in request.app.state["methods"] if pattern.fullmatch(path))
+        headers = {"Allow": next(allowed, "GET")}
     problem.request_id = str(request.scope.get("siemd_request_id", ""))
     log = structlog.get_logger("siemd.web")
     if problem.status == 500:
