@@ -54,7 +54,7 @@ class WebServer:
     ) -> None:
         self._config = config
         self._web = config.web
-        self._health = health
+        self.health = health
         self._say = say
         self._log = structlog.get_logger("siemd.web")
         self.services = Services(config, data_dir, open_database(config.storage, data_dir))
@@ -70,11 +70,11 @@ class WebServer:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep_serving(app), name="web")
-                group.create_task(supervise(self._first_start, self._health), name="web set-up")
-                group.create_task(supervise(self._tidy, self._health), name="web tidy")
+                group.create_task(supervise(self._first_start, self.health), name="web set-up")
+                group.create_task(supervise(self._tidy, self.health), name="web tidy")
         finally:
             await self.services.close()
-            self._health.set("stopped")
+            self.health.set("stopped")
 
     async def _keep_serving(self, app: Shell) -> None:
         backoff = Backoff(first_s=0.5, most_s=30.0)
@@ -173,7 +173,7 @@ class WebServer:
                 await self.services.login.throttle.prune()
                 await self.note_audit()
             if self._gate.refused:
-                self._health.extra["refused_connections"] = self._gate.refused
+                self.health.extra["refused_connections"] = self._gate.refused
 
     async def note_audit(self) -> None:
         """Note where the audit log's chain ends; say when a part of it is missing."""
@@ -198,15 +198,15 @@ class WebServer:
         before = dict(self._problems)
         if words:
             self._problems[what] = words
-            self._health.errors += before.get(what) != words
+            self.health.errors += before.get(what) != words
         else:
             self._problems.pop(what, None)
         if "server" in self._problems:
-            self._health.set("failed", self._problems["server"])
+            self.health.set("failed", self._problems["server"])
         elif self._problems:
-            self._health.set("degraded", "; ".join(self._problems.values()))
+            self.health.set("degraded", "; ".join(self._problems.values()))
         elif self.port:
-            self._health.set("ok", self.url())
+            self.health.set("ok", self.url())
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:

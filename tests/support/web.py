@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,14 @@ class Web:
         """Close every client."""
         for opened in self._clients:
             await opened.aclose()
+
+
+async def until(condition: Callable[[], object], what: str, *, deadline_s: float = 30) -> None:
+    """Let the event loop go on until `condition` is true; fails after the deadline, saying `what`."""
+    end_s = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end_s, f"waited {deadline_s:g} s in vain: {what}"
+        await asyncio.sleep(0.02)
 
 
 def web_config(folder: Path, storage: StorageConfig, web: WebConfig | None = None) -> Config:

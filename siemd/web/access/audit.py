@@ -19,7 +19,7 @@ from siemd.events import now_us
 from siemd.storage.database import Database, Transaction
 from siemd.storage.reading import time_us
 from siemd.storage.tables import time_text
-from siemd.storage.values import clean_text
+from siemd.storage.values import clean_text, json_text
 from siemd.web.access.principal import Actor
 from siemd.web.times import rfc3339
 
@@ -81,7 +81,7 @@ class Audit:
             "request_id": actor.request_id,
             "action": action,
             "target": target,
-            "detail": _detail_text(detail),
+            "detail": json_text(detail, DETAIL_MAX_BYTES)[0],
         }
         for name, limit in _LIMITS.items():
             row[name] = clean_text(row[name])[:limit]
@@ -222,11 +222,6 @@ def _fault(row: Mapping[str, Any], number: int, previous: str) -> str:
     if row["hash"] != expected:
         return "its content is not what its hash says"
     return ""
-
-
-def _detail_text(detail: Mapping[str, Any]) -> str:
-    text = clean_text(msgspec.json.encode(detail, enc_hook=str).decode("utf-8", "replace"))
-    return text if len(text.encode()) <= DETAIL_MAX_BYTES else '{"cut": true}'
 
 
 def _entry(row: Mapping[str, Any]) -> AuditEntry:
