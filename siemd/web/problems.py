@@ -69,6 +69,8 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
         if isinstance(error, QueryTimeout):
             text = "the store did not answer in time; ask for less, or for a shorter time"
         return _problem(503, text, "urn:siemd:problem:store"), {"Retry-After": "2"}
+    if isinstance(error, RecursionError):  # a body of ten thousand brackets, which is all that gets as deep
+        return _problem(400, "the body is nested too deeply"), {}
     if isinstance(error, UserError):  # what a person asked for can't be done, and the sentence says why
         return _problem(422, str(error)[:1000]), {}
     return _problem(500, "siemd made a mistake; its log says more"), {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -26,23 +27,23 @@ class Gate:
         self.limits = limits
         self._proxies = proxies
         self._by_address: dict[str, int] = {}
-        self._open = 0
+        self.open = 0
         self.refused = 0
 
     def enter(self, address: str) -> bool:
         """Whether one more connection from there is taken; `leave` must follow each that was."""
         count = self._by_address.get(address, 0)
         many = count >= self.limits.connections_per_address and not is_trusted(address, self._proxies)
-        if many or self._open >= self.limits.connections:
+        if many or self.open >= self.limits.connections:
             self.refused += 1
             return False
         self._by_address[address] = count + 1
-        self._open += 1
+        self.open += 1
         return True
 
     def leave(self, address: str) -> None:
         """A connection has ended."""
-        self._open -= 1
+        self.open -= 1
         if (count := self._by_address.pop(address, 1) - 1) > 0:
             self._by_address[address] = count
 
@@ -115,9 +116,11 @@ class Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP with a problem."""
-        error = sys.exc_info()[1]
-        status = getattr(error, "error_status_hint", 400)
-        status, title = (431, "Request Header Fields Too Large") if status == 431 else (400, "Bad Request")
+        status = HTTPStatus(getattr(sys.exc_info()[1], "error_status_hint", 400))
+        title = status.phrase
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # whoever works on it has nobody to answer any more
+            self.cycle.message_event.set()
         request_id = secrets.token_hex(8)
         body = msgspec.json.encode(
             Problem(title=title, status=status, detail="this is no request that siemd takes", request_id=request_id)

@@ -58,7 +58,7 @@ class WebServer:
         self._say = say
         self._log = structlog.get_logger("siemd.web")
         self.services = Services(config, data_dir, open_database(config.storage, data_dir))
-        self._gate = Gate(config.web.limits, config.web.proxies())
+        self.gate = Gate(config.web.limits, config.web.proxies())
         self._certificate: Certificate | None = None
         self._problems: dict[str, str] = {}  # by what has them; together they are the component's health
         self.port = 0  # that is listened on, once it is
@@ -91,7 +91,7 @@ class WebServer:
         config = self._uvicorn(app)
         state, loop = ServerState(), asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: Protocol(config, state, self._gate, loop),
+            lambda: Protocol(config, state, self.gate, loop),
             sock=_listening_socket(*self._web.address()),
             backlog=BACKLOG,
             ssl=self._certificate.context if self._certificate else None,
@@ -172,8 +172,8 @@ class WebServer:
                 await self.services.sessions.prune()
                 await self.services.login.throttle.prune()
                 await self.note_audit()
-            if self._gate.refused:
-                self.health.extra["refused_connections"] = self._gate.refused
+            if self.gate.refused:
+                self.health.extra["refused_connections"] = self.gate.refused
 
     async def note_audit(self) -> None:
         """Note where the audit log's chain ends; say when a part of it is missing."""

@@ -78,6 +78,11 @@ class Shell:
         client = client_of(peer, scheme, headers, self._proxies)
         scope["siemd_client"] = client
         request.tls = client.scheme == "https"
+        if scope.get("http_version", "1.1") not in ("1.0", "1.1"):
+            raise Refused(505, "siemd speaks HTTP/1.1", headers={"Connection": "close"})
+        if request.header_bytes > limits.header_bytes:
+            detail = f"the request's line and headers have more than {limits.header_bytes}"
+            raise Refused(431, detail, headers={"Connection": "close"})
         if twice := next((name for name in _ONCE if name in request.repeated), None):
             raise Refused(400, f"the header {twice} stands more than once")
         host = parse_host(headers.get("host", ""))
@@ -140,6 +145,7 @@ class _Request:
         self.id = secrets.token_hex(8)
         self.headers: dict[str, str] = {}
         self.repeated: set[str] = set()
+        self.header_bytes = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         self.tls = False
         self.answering = False
         self._receive, self._send = receive, send
@@ -149,6 +155,7 @@ class _Request:
         self._deadline: float | None = None
         scope["siemd_request_id"] = self.id
         for name, value in scope["headers"]:
+            self.header_bytes += len(name) + len(value)
             text = name.decode("latin-1").lower()
             if text in self.headers:
                 self.repeated.add(text)
