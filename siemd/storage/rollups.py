@@ -100,8 +100,7 @@ def _tally(name: str, rows: Collection[Row], minutes: Counter[Row], sources: Cou
                 minutes[(name, minute, host, "", *kinds)] += count
         hour = minute - minute % HOUR_S
         for source_ip, count in Counter(map(_SOURCE_IP[name], part)).items():
-            if source_ip:
-                sources[(name, hour, source_ip, host)] += count
+            sources[(name, hour, source_ip, host)] += count
 
 
 def _minute(text: str) -> int:
@@ -146,7 +145,7 @@ def rebuild_sql(dialect: Dialect, table: str) -> list[str]:
         statements.append(
             f"INSERT INTO rollup_source_hour ({', '.join(_SOURCE_KEY)}, row_count) "
             f"SELECT '{table}', {bucket} - {bucket} % {HOUR_S} AS bucket, source_ip, host, COUNT(*) "
-            f"{within} AND source_ip <> '' GROUP BY bucket, source_ip, host" + _add(dialect, "rollup_source_hour")
+            f"{within} GROUP BY bucket, source_ip, host" + _add(dialect, "rollup_source_hour")
         )
     return statements
 

@@ -40,7 +40,7 @@ class Counted(msgspec.Struct, kw_only=True):
 
 
 class Top(msgspec.Struct):
-    """The most frequent values of a field. total: rows in all; others: of values that are not listed."""
+    """The most frequent values of a field. total: rows in all; others: those of no listed value, or of none at all."""
 
     values: list[tuple[Any, int]]
     total: int
@@ -183,7 +183,7 @@ class _Question:
             last=(limit + 1,),
         )
         whole = int(rows[0]["whole"]) if rows else 0
-        return [row for row in rows if row["value"] is not None][:limit], whole
+        return [row for row in rows if row["value"] not in (None, "")][:limit], whole
 
     async def among(self, values: Sequence[Any], timeout_s: float) -> Rows:
         """Counts by bucket of some values."""
