@@ -9,7 +9,7 @@ from siemd.events import TIME_MAX_US
 from siemd.storage.columns import time_column
 from siemd.storage.conditions import Filter, conditions, time_range
 from siemd.storage.database import Database, Dialect
-from siemd.storage.dialects import Sql, both, seconds
+from siemd.storage.dialects import Sql, both
 from siemd.storage.rollups import DIMENSIONS, HOUR_S, MINUTE_S, ROLLED_UP, WITH_SOURCES
 from siemd.storage.words import words_condition
 
@@ -33,11 +33,15 @@ class Piece(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where a piece is counted: the table, the condition, the count of a group, and when a row was, in seconds."""
+    """Where a piece is counted: the table, the condition, the count of a group.
+
+    period: what rows are grouped by in time, no coarser than a bucket; moment: `period` in seconds since 1970.
+    """
 
     table: str
     condition: Sql
     weight: str
+    period: str
     moment: str
 
 
@@ -84,8 +88,10 @@ def pieces(start_us: int | None, end_us: int | None, state: State, kind: str, st
     return result + rest
 
 
-def source_of(database: Database, table: str, piece: Piece, kind: str, filters: Sequence[Filter], words: str) -> Source:
-    """Where and how a piece is counted."""
+def source_of(
+    database: Database, table: str, piece: Piece, kind: str, filters: Sequence[Filter], words: str, step_s: int
+) -> Source:
+    """Where and how a piece is counted, for buckets of step_s."""
     dialect: Dialect = database.dialect
     asked = conditions(dialect, table, filters)
     if not piece.width_s:
@@ -102,7 +108,7 @@ def source_of(database: Database, table: str, piece: Piece, kind: str, filters: 
     if piece.end_us is not None:
         end_s -= 1
     when = Sql("table_name = ? AND bucket >= ? AND bucket < ?", (table, start_s, end_s))
-    return Source(name, both([when, asked]), "SUM(row_count)", "bucket")
+    return Source(name, both([when, asked]), "SUM(row_count)", "bucket", "period")
 
 
 def _cut(piece: Piece, width_s: int, since_s: int) -> tuple[list[Piece], list[Piece]]:

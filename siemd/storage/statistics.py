@@ -158,18 +158,21 @@ class _Question:
         inner: list[str] = []
         values: list[Any] = []
         for part in self._parts:
-            chosen, groups = [], []
+            chosen, groups, shown = [], [], []
             if self._step_s:
-                chosen.append(f"({part.moment} - {part.moment} % {self._step_s}) AS slot")
-                groups.append("slot")
+                chosen.append(f"{part.period} AS period")
+                groups.append("period")
+                shown.append(f"{part.moment} - {part.moment} % {self._step_s} AS slot")
             if self._by is not None:
                 chosen.append(f"{self._value.text}{self._collate} AS value")
                 values += self._value.values
                 groups.append(f"value{self._collate}")
+                shown.append("value")
             grouped = f" GROUP BY {', '.join(groups)}" if groups else ""
             chosen.append(f"{part.weight} AS n")
             condition = both([part.condition, among])
-            inner.append(f"SELECT {', '.join(chosen)} FROM {part.table} WHERE {condition.text}{grouped}")  # noqa: S608
+            counted = f"SELECT {', '.join(chosen)} FROM {part.table} WHERE {condition.text}{grouped}"  # noqa: S608
+            inner.append(f"SELECT {', '.join([*shown, 'n'])} FROM ({counted}) AS counted")  # noqa: S608
             values += condition.values
         sql = f"SELECT {select} FROM ({' UNION ALL '.join(inner)}) AS parts{tail}"  # noqa: S608 - our own names
         return await self._database.fetch(sql, (*values, *last), timeout_s=timeout_s)
@@ -214,7 +217,7 @@ async def _question(database: Database, counted: Counted, by: Asked | None, step
     kind = rollup_for(counted.table, names, counted.words)
     state = await rollup_state(database, counted.table) if kind else State(False, None)
     parts = [
-        source_of(database, counted.table, piece, kind, counted.filters, counted.words)
+        source_of(database, counted.table, piece, kind, counted.filters, counted.words, step_s)
         for piece in pieces(counted.start_us, counted.end_us, state, kind, step_s)
     ]
     return _Question(database, counted, by, step_s, parts)

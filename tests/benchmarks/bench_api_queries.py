@@ -100,29 +100,23 @@ async def _measure(name: str, database: Database, end_us: int) -> list[tuple[str
         exported += len(page)
     rate = exported / (time.perf_counter() - started_s)
     return [
-        (f"{name}, counts over an hour, by type", f"{hour:,.1f} ms"),
-        (f"{name}, counts over a day, by type", f"{day:,.1f} ms, {day / hour:.1f} × the hour"),
-        (f"{name}, counts over {DAYS} days, by type", f"{month:,.1f} ms, {month / hour:.1f} × the hour"),
-        (
-            f"{name}, the same from the rows (a filter no rollup knows)",
-            f"{rows:,.0f} ms, {rows / month:,.0f} × the rollup",
-        ),
-        (f"{name}, top sources of {DAYS} days", f"{sources:,.1f} ms"),
-        (
-            f"{name}, top destinations of {DAYS} days, from the rows",
-            f"{targets:,.0f} ms, {targets / sources:,.0f} × the sources",
-        ),
-        (f"{name}, the newest 100", f"{newest:,.1f} ms"),
-        (f"{name}, search by a rare address", f"{rare:,.1f} ms, {rare / newest:.1f} × the newest"),
-        (f"{name}, search by a network", f"{network:,.1f} ms"),
-        (f"{name}, search by a frequent word", f"{common:,.1f} ms"),
-        (
-            f"{name}, search by a rare word in {DAYS} days (reads all)",
-            f"{needle:,.0f} ms, {needle / ROWS * 1e3:.2f} µs a row",
-        ),
-        (f"{name}, search by a rare word in a day", f"{needle_day:,.0f} ms"),
-        (f"{name}, search by a native field", f"{field:,.1f} ms"),
-        (f"{name}, export", f"{rate:,.0f} rows/s"),
+        (f"{name}, {label}", figure)
+        for label, figure in (
+            ("counts over an hour, by type", f"{hour:,.1f} ms"),
+            ("counts over a day, by type", f"{day:,.1f} ms, {day / hour:.1f} × the hour"),
+            (f"counts over {DAYS} days, by type", f"{month:,.1f} ms, {month / hour:.1f} × the hour"),
+            ("the same by a filter no rollup knows", f"{rows:,.0f} ms, {rows / month:,.0f} × the rollup"),
+            (f"top sources of {DAYS} days", f"{sources:,.1f} ms"),
+            ("top destinations, from the rows", f"{targets:,.0f} ms, {targets / sources:,.0f} × the sources"),
+            ("the newest 100", f"{newest:,.1f} ms"),
+            ("search by a rare address", f"{rare:,.1f} ms, {rare / newest:.1f} × the newest"),
+            ("search by a network", f"{network:,.1f} ms"),
+            ("search by a frequent word", f"{common:,.1f} ms"),
+            ("search by a rare word, reads all", f"{needle:,.0f} ms, {needle / ROWS * 1e3:.2f} µs a row"),
+            ("search by a rare word in a day", f"{needle_day:,.0f} ms"),
+            ("search by a native field", f"{field:,.1f} ms"),
+            ("export", f"{rate:,.0f} rows/s"),
+        )
     ]
 
 

@@ -39,7 +39,9 @@ def mixed(seed: int, count: int, epoch: int = 1, host: str = "sensor-1") -> list
     spans = [HOUR_US // 60, HOUR_US, 30 * HOUR_US, 700 * HOUR_US]
 
     def moment() -> int:
-        return NOW_US - dice.randrange(dice.choice(spans))
+        moment_us = NOW_US - dice.randrange(dice.choice(spans))
+        edge_us = moment_us // HOUR_US * HOUR_US  # of a bucket: where rounding would show
+        return dice.choice([moment_us, moment_us, edge_us, edge_us - 1])
 
     def common(seq: int) -> dict[str, Any]:
         return {"time_us": moment(), "host": host, "seq": seq}
