@@ -9,7 +9,7 @@ from siemd.events import TIME_MAX_US
 from siemd.storage.columns import time_column
 from siemd.storage.conditions import Filter, conditions, time_range
 from siemd.storage.database import Database, Dialect
-from siemd.storage.dialects import Sql, both
+from siemd.storage.dialects import Sql, both, period
 from siemd.storage.rollups import DIMENSIONS, HOUR_S, MINUTE_S, ROLLED_UP, WITH_SOURCES
 from siemd.storage.words import words_condition
 
@@ -97,9 +97,8 @@ def source_of(
     if not piece.width_s:
         time = time_column(table)
         when = time_range(time, piece.start_us, piece.end_us)
-        return Source(
-            table, both([when, asked, words_condition(dialect, table, words)]), "COUNT(*)", seconds(dialect, time)
-        )
+        condition = both([when, asked, words_condition(dialect, table, words)])
+        return Source(table, condition, "COUNT(*)", *period(dialect, time, step_s))
     name = {HOUR_S: "rollup_hour", MINUTE_S: "rollup_minute"}[piece.width_s]
     if kind == "source":
         name = "rollup_source_hour"
