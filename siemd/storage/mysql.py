@@ -270,4 +270,6 @@ async def _delete_alerts(cursor: Any, before: str) -> int:
         "DELETE FROM alerts WHERE time < %s ORDER BY time LIMIT %s", (before, DELETE_SLICE_ROWS)
     ):
         removed += count
+    for table in ("alert_triage", "alert_comments"):  # what was made of incidents that are no more
+        await cursor.execute(f"DELETE FROM {table} WHERE incident_id NOT IN (SELECT incident_id FROM alerts)")  # noqa: S608
     return removed
