@@ -31,4 +31,5 @@ class FileError(UserError):
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
-        return f"{where}: {super().__str__()}"
+        # a file's name need not be text: it must not keep the rest from being printed or stored
+        return f"{where}: {super().__str__()}".encode("utf-8", "replace").decode()

@@ -52,7 +52,7 @@ def running_pid(data_dir: Path) -> int | None:
     path = data_dir / "siemd.lock"
     try:
         with path.open("r+", encoding="ascii") as file:
-            if _try_lock(file):
+            if try_lock(file):
                 return None
     except FileNotFoundError:
         return None
@@ -77,13 +77,14 @@ def _alive(pid: int | None) -> bool:
 def _try_lock_for_a_while(file: IO[str]) -> bool:
     """Try again for a moment, because `running_pid` holds the lock while it looks."""
     for _ in range(_TRIES):
-        if _try_lock(file):
+        if try_lock(file):
             return True
         time.sleep(_BETWEEN_TRIES_S)
-    return _try_lock(file)
+    return try_lock(file)
 
 
-def _try_lock(file: IO[str]) -> bool:
+def try_lock(file: IO[str]) -> bool:
+    """Lock an open file until it is closed; False when another process holds it."""
     try:
         if sys.platform == "win32":
             import msvcrt

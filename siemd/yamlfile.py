@@ -87,12 +87,13 @@ def load_documents(path: Path | str, text: str | None = None) -> list[Document]:
         text = read_text(Path(path))
     documents: list[Document] = []
     loader: Any = None
+    visited = 0
     try:
         _check_depth(text, str(path))
         loader = _Loader(text)
         while loader.check_node():
             node = loader.get_node()
-            _check(node, str(path))
+            visited = _check(node, str(path), visited)
             data = loader.construct_document(node)
             if data is not None:
                 documents.append(Document(str(path), data, node))
@@ -102,6 +103,8 @@ def load_documents(path: Path | str, text: str | None = None) -> list[Document]:
         raise FileError(path, line, column, f"not valid YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise FileError(path, 1, 1, f"not valid YAML: {' '.join(str(error).split())[:200]}") from None
+    except (AttributeError, LookupError):  # PyYAML trusts a tag such as !!int to stand before one
+        raise FileError(path, 1, 1, "not valid YAML: a value is not what its tag says") from None
     except RecursionError:
         raise FileError(path, 1, 1, "nested too deeply") from None
     finally:
@@ -126,10 +129,9 @@ def _too_deep(path: str, mark: Any) -> FileError:
     return FileError(path, mark.line + 1, mark.column + 1, f"nested more than {MAX_DEPTH} deep")
 
 
-def _check(root: yaml.Node, path: str) -> None:
-    """Refuse duplicate keys, depth and size, counting every visit of an aliased node."""
+def _check(root: yaml.Node, path: str, visited: int) -> int:
+    """Refuse duplicate keys, depth and size, counting every visit of an aliased node, from `visited` on."""
     stack: list[tuple[yaml.Node, int]] = [(root, 1)]
-    visited = 0
     while stack:
         node, depth = stack.pop()
         visited += 1
@@ -152,7 +154,10 @@ def _check(root: yaml.Node, path: str) -> None:
                             path, mark.line + 1, mark.column + 1, f"the key {key.value!r} stands here twice"
                         )
                     seen.add(key.value)
+                else:
+                    stack.append((key, depth + 1))
                 stack.append((value, depth + 1))
+    return visited
 
 
 def _child(node: yaml.Node, key: Key) -> tuple[yaml.Node | None, yaml.Node] | None:

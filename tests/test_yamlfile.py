@@ -60,6 +60,10 @@ def test_an_error_names_file_line_and_column() -> None:
         ("a: \x00\n", 1, 1, "not valid YAML"),
         ("a: 2001-99-99\n", 1, 1, "not valid YAML"),
         ("a: 1\n? [1]\n: 2\n", 2, 3, "not valid YAML"),
+        ("a: !!timestamp soon\n", 1, 1, "not valid YAML: a value is not what its tag says"),
+        ("a: !!bool maybe\n", 1, 1, "not valid YAML: a value is not what its tag says"),
+        ("a: !!int ''\n", 1, 1, "not valid YAML: a value is not what its tag says"),
+        ("a: !!float '_'\n", 1, 1, "not valid YAML: a value is not what its tag says"),
     ],
 )
 def test_says_where_a_file_is_broken(text: str, line: int, column: int, words: str) -> None:
@@ -76,6 +80,20 @@ def test_billion_laughs_are_refused() -> None:
     )
     with pytest.raises(FileError, match="more than 200000 values"):
         load_documents("x.yml", bomb)
+
+
+def test_laughs_in_a_key_are_counted_too() -> None:
+    """The keys of an ordered map may be mappings, and merging multiplies what they hold."""
+    merged = "? a0\n    : &a0 {x: 1}\n" + "".join(
+        f"    ? a{n + 1}\n    : &a{n + 1} {{<<: [{', '.join([f'*a{n}'] * 9)}]}}\n" for n in range(12)
+    )
+    with pytest.raises(FileError, match="more than 200000 values"):
+        load_documents("x.yml", f"!!omap\n- ? {merged.strip()}\n  : 1\n")
+
+
+def test_many_documents_count_as_one_file() -> None:
+    with pytest.raises(FileError, match="more than 200000 values"):
+        load_documents("x.yml", "---\na\n" * 200_001)
 
 
 @pytest.mark.parametrize("number", ["1" + ":1" * 500_000, "1" * 5_000, "1" + ":1" * 500_000 + ".5"])

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 
 from siemd.detection.nearest import did_you_mean
-from siemd.detection.nodes import Node, all_of, any_of, negate
+from siemd.detection.nodes import ANY, Node, Wildcard, all_of, any_of, negate
+from siemd.detection.pattern import Parts, glob_regex
 
 MAX_CHARACTERS = 20_000
 MAX_DEPTH = 50
@@ -125,9 +126,16 @@ class _Parser:
         if wanted.lower() == "them" and "them" not in self._detections:
             names = [name for name in self._detections if not name.startswith("_")]
         else:
-            expression = re.compile("".join(".*" if sign == "*" else re.escape(sign) for sign in wanted))
+            expression = re.compile(
+                glob_regex(_stars(wanted))
+            )  # in linear time, whatever the rule's author has in mind
             names = [name for name in self._detections if expression.fullmatch(name)]
         if not names:
             raise BadCondition(place, f"no detection matches {wanted!r}", did_you_mean(wanted, self._detections))
         items = [self._detections[name] for name in names]
         return all_of(items) if kind == "all" else any_of(items)
+
+
+def _stars(text: str) -> Parts:
+    """A pattern of names, in which `*` is the one sign that means something else, and has no escape."""
+    return tuple(Wildcard(ANY) if part == ANY else part for part in re.split(r"(\*)", text) if part)

@@ -240,6 +240,13 @@ class Correlator:
                 return
             self._forget(first[0])
 
+    def set_back(self, clock_us: int) -> None:
+        """Forget groups that a wrong clock put into the future: beside those, all that comes now would be too late."""
+        future = [key for key, group in self._groups.items() if group.newest_us > clock_us + self._late_us]
+        for key in future:
+            self._forget(key)
+        self.evicted_groups += len(future)
+
     def _forget(self, key: GroupKey) -> None:
         self._entries -= len(self._groups.pop(key).window)
 

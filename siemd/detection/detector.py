@@ -46,7 +46,7 @@ class Detector:
         self._correlators: dict[str, Correlator] = {}
         self._clock_us = 0
         self._wall_us = 0
-        self._events = self._matches = 0
+        self._events = self._matches = self._unfollowed = 0
         self._retired: dict[str, int] = {}
         self.reload(ruleset, matcher)
 
@@ -101,12 +101,23 @@ class Detector:
             self._pool.close()
 
     def advance(self, now_us: int) -> list[Alert]:
-        """Tell the time (live only, before every batch and when nothing comes): close idle incidents."""
+        """Tell the time (live only, before every batch and when nothing comes): close idle incidents.
+
+        A clock that is set back by more than events may be late was wrong before, and what it dated is not waited for.
+        """
+        if now_us < self._wall_us - int(self._config.late_s * 1_000_000):
+            self._set_back(now_us)
         self._wall_us = max(self._wall_us, now_us)
         self._clock_us = max(self._clock_us, now_us)
         alerts: list[Alert] = []
         self._judge(self._clock_us, alerts)
         return alerts + self._incidents.close_idle(self._clock_us)
+
+    def _set_back(self, now_us: int) -> None:
+        self._wall_us = self._clock_us = now_us
+        self._incidents.set_back(now_us)
+        for correlator in self._correlators.values():
+            correlator.set_back(now_us)
 
     def rebuild(self, incidents: Sequence[Alert], past: Iterable[Sequence[Event]], now_us: int) -> list[Alert]:
         """Before anything else after a restart: take up incidents that were open, and fill the windows from the past.
@@ -141,6 +152,7 @@ class Detector:
             "rule_matches": self._matches,
             "open_incidents": len(self._incidents),
             "evicted_incidents": self._incidents.evicted,
+            "unfollowed_firings": self._unfollowed,
             "correlation_groups": sum(one.groups for one in self._correlators.values()),
             **self._incidents.suppressions.counters(),
             **{name: self._retired.get(name, 0) for name in _correlator_counters(None)},
@@ -193,6 +205,7 @@ class Detector:
                 firing = correlator.add(position, occurrence)
                 if firing is not None:
                     waiting.append((correlator.correlation.key, self._fired(correlator, firing, occurrence, alerts)))
+        self._unfollowed += len(waiting)
 
     def _judge(self, clock_us: int | None, alerts: list[Alert]) -> None:
         """Tell what did not happen in time, for the correlations that look for absence."""

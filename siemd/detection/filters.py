@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
 from siemd.detection.nodes import all_of
-from siemd.detection.rule import AnyRule, Filter, LogSource, Rule
+from siemd.detection.rule import AnyRule, Filter, LogSource, Meta, Rule
 from siemd.errors import FileError
 
 
 def apply_filters(
-    documents: Iterable[AnyRule | Filter], disabled: Collection[str] = ()
+    documents: Iterable[AnyRule | Filter],
+    disabled: Collection[str] = (),
+    may_change: Callable[[Meta, Meta], bool] = lambda _filter, _rule: True,
 ) -> tuple[list[AnyRule], list[FileError]]:
     """The rules with every filter that concerns them put in, and a word on each filter that concerns none.
 
-    disabled: names, ids or tags of filters that are switched off.
+    disabled: names, ids or tags of filters that are switched off. may_change: whether a filter has a say on a rule.
     """
     rules: list[AnyRule] = []
     filters: list[Filter] = []
@@ -27,13 +29,16 @@ def apply_filters(
             filters.append(one)
     idle: list[FileError] = []
     for one in filters:
-        meant = [index for index, rule in enumerate(rules) if isinstance(rule, Rule) and concerns(one, rule)]
+        named = [index for index, rule in enumerate(rules) if isinstance(rule, Rule) and concerns(one, rule)]
+        meant = [index for index in named if may_change(one, rules[index])]
         for index in meant:
             rule = rules[index]
             assert isinstance(rule, Rule)
             rules[index] = msgspec.structs.replace(rule, condition=all_of([rule.condition, one.keep]))
         if not meant:
             hint = "see that it names rules that are loaded, and that its logsource is theirs or says less than theirs"
+            if named:
+                hint = "the rules it names came by another way: to filter them, put it into a folder of your own"
             idle.append(FileError(one.path, one.line, 1, f"the filter {one.title!r} concerns no rule", hint))
     return rules, idle
 

@@ -94,7 +94,7 @@ class _Incident:
     def resume(self, clock_us: int) -> None:
         """After a restart: idle since its last event, but for the moment that sources need to go on."""
         grace_us = min(self.idle_us, RESUME_US)
-        self.touched_us = max(self.alert.last_seen_us, clock_us - self.idle_us + grace_us)
+        self.touched_us = min(max(self.alert.last_seen_us, clock_us - self.idle_us + grace_us), clock_us)
 
     def tell(self) -> Alert:
         """The state as it is now, which later growth does not change."""
@@ -184,6 +184,11 @@ class IncidentBook:
             if clock_us - incident.touched_us > incident.idle_us:
                 idle.append(key)
         return [self._close(key) for key in idle]
+
+    def set_back(self, clock_us: int) -> None:
+        """The clock was ahead: what grew by it has grown now."""
+        for incident in self._open.values():
+            incident.touched_us = min(incident.touched_us, clock_us)
 
     def close_all(self) -> list[Alert]:
         """Close every incident, in the order of their last growth."""

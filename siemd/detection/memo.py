@@ -28,9 +28,9 @@ class Memo:
                 self.keep(question, found)
         return found
 
-    def keep(self, question: Hashable, answer: Any) -> None:
-        """Remember an answer, which must not be None."""
-        self._pool.take(ENTRY_BYTES + sys.getsizeof(question) + sys.getsizeof(answer))
+    def keep(self, question: Hashable, answer: Any, more_bytes: int = 0) -> None:
+        """Remember an answer, which must not be None. more_bytes: what the two hold beside their own size."""
+        self._pool.take(ENTRY_BYTES + sys.getsizeof(question) + sys.getsizeof(answer) + more_bytes)
         self.recent[question] = answer
 
     def age(self) -> None:

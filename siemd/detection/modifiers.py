@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +29,7 @@ from siemd.detection.nodes import (
     any_of,
     negate,
 )
+from siemd.detection.regex import compile_regex
 from siemd.detection.view import MAX_INTEGER_BITS
 
 COMPARISONS: tuple[CompareOperator, ...] = ("lt", "lte", "gt", "gte")
@@ -41,6 +42,8 @@ KNOWN = (*PLACES, *ENCODINGS, *COMPARISONS, *TIME_UNITS, *REGEX_FLAGS, *SPECIAL,
 _UTF16 = {"utf16le": "utf-16-le", "wide": "utf-16-le", "utf16be": "utf-16-be", "utf16": "utf-16-le"}
 MAX_REGEX_CHARACTERS = 4096
 MAX_TESTS_PER_VALUE = 4096
+MAX_TESTS = 200_000  # of a rule, its condition spelled out
+TOO_MANY_TESTS = f"more than {MAX_TESTS} tests, all variants of all values counted"
 _PLACEHOLDER = re.compile(r"%([^%\\\s]{1,100})%")
 
 
@@ -71,6 +74,7 @@ def build(
     chain = [name for name in modifiers if name not in ("all", "neq", "expand")]
     convert = _converter(chain)
     items: list[Node] = []
+    made = 0
     for index, value in enumerate(values):
         if isinstance(value, list | dict):
             raise BadItem("expected a text, a number, true, false or null", index=index)
@@ -85,6 +89,9 @@ def build(
         if field is None:
             tests = [_keyword(test, index) for test in tests]
         items.append(any_of([Match(field, test) for test in tests]))
+        made += len(tests)
+        if made > MAX_TESTS:
+            raise BadItem(TOO_MANY_TESTS, index=index)
     node = all_of(items) if wanted_all else any_of(items)
     return negate(node) if negated else node
 
@@ -201,23 +208,25 @@ def _regex(value: Any, flags: list[str]) -> Regex:
         raise BadItem("expected a regular expression")
     if len(value) > MAX_REGEX_CHARACTERS:
         raise BadItem(f"a regular expression of more than {MAX_REGEX_CHARACTERS} characters")
-    inline = re.search(r"\(\?([ims]+)\)", value)
-    if inline and inline.start() > 0:  # PCRE takes a flag anywhere, Python only in front
-        value = value[: inline.start()] + value[inline.end() :]
-        flags = [*flags, *inline[1]]
-    expression = f"(?{''.join(dict.fromkeys(flags))}){value}" if flags else value
+    expression = _with_flags(flags, value)
     try:
-        compile_regex(expression)
-    except (re.error, OverflowError, RecursionError) as error:
+        try:
+            compile_regex(expression)
+        except re.error:
+            inline = re.search(r"\(\?([ims]+)\)", value)
+            if inline is None or inline.start() == 0:
+                raise
+            # the engine for what RE2 refuses takes flags only in front
+            value = value[: inline.start()] + value[inline.end() :]
+            expression = _with_flags([*flags, *inline[1]], value)
+            compile_regex(expression)
+    except (re.error, ValueError, OverflowError, RecursionError) as error:
         raise BadItem(f"not a regular expression: {error}") from None
     return Regex(expression)
 
 
-def compile_regex(expression: str) -> re.Pattern[str]:
-    """Compile without the warnings that are meant for authors of Python code."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return re.compile(expression)
+def _with_flags(flags: list[str], expression: str) -> str:
+    return f"(?{''.join(dict.fromkeys(flags))}){expression}" if flags else expression
 
 
 def _cidr(value: Any) -> Cidr:
@@ -251,7 +260,7 @@ def _fieldref(value: Any, chain: list[str]) -> FieldRef:
 
 def _time_part(unit: str, comparisons: list[CompareOperator], value: Any) -> TimePart:
     number = _number(value)
-    if number != int(number):
+    if not math.isfinite(number) or number != int(number):
         raise BadItem("expected a whole number")
     name: TimeUnit = next(known for known in TIME_UNITS if known == unit)
     return TimePart(name, int(number), comparisons[0] if comparisons else "eq")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Union
 
 import msgspec
@@ -142,3 +143,34 @@ def any_of(items: list[Node]) -> Node:
 def negate(item: Node) -> Node:
     """Not with constants folded away."""
     return Constant(not item.value) if isinstance(item, Constant) else Not(item)
+
+
+def assume(node: Node, known: Mapping[Match, bool]) -> Node:
+    """The condition with the tests whose answers are known put in as constants."""
+    match node:
+        case And(items):
+            return all_of([assume(item, known) for item in items])
+        case Or(items):
+            return any_of([assume(item, known) for item in items])
+        case Not(item):
+            return negate(assume(item, known))
+        case Match() if node in known:
+            return Constant(known[node])
+    return node
+
+
+def tests_in(node: Node, known: dict[int, int]) -> int:
+    """How many tests there are in a condition, those of shared parts once for each time they are used.
+
+    known: what was counted before, by `id` of the part, so that it takes no longer than there are parts.
+    """
+    match node:
+        case Match():
+            return 1
+        case Constant():
+            return 0
+    count = known.get(id(node))
+    if count is None:
+        items = node.items if isinstance(node, And | Or) else (node.item,)
+        count = known[id(node)] = sum([tests_in(item, known) for item in items])
+    return count

@@ -14,15 +14,18 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
+from typing import IO, NoReturn
 
 import msgspec
 
 from siemd.detection.rulefolders import IMPORT_MARK, MAX_FILES, SUFFIXES
 from siemd.errors import UserError
+from siemd.lock import try_lock
 from siemd.yamlfile import MAX_FILE_BYTES
 
+MAX_PACKAGE_BYTES = 32 << 20  # of a zip: its directory is read whole
 MAX_TOTAL_BYTES = 256 << 20
 MAX_RATIO = 200  # of text to its compressed size; YAML packs 3 to 10 times, a bomb a thousand times
 MAX_NAME = 400
@@ -47,30 +50,83 @@ def import_rules(source: Path, folder: Path) -> Imported:
     """Copy the rules of a folder or zip to `folder`; raises UserError when that can't or mustn't be done."""
     if not source.exists():
         raise UserError(f"{source} does not exist", "give a folder of Sigma rules or a release package (.zip)")
-    replaced = _replaceable(folder)
-    if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
+    real = folder.resolve()  # a link to the folder stays one
+    if source.is_dir() and real.is_relative_to(source.resolve()):
         raise UserError(
             f"{folder} lies inside of {source}", "import from elsewhere, or choose another folder with --to"
         )
-    result = Imported(folder=folder, replaced=replaced)
-    staging = folder.with_name(f".{folder.name}.importing")  # hidden, so a running siemd does not read it yet
+    result = Imported(folder=folder)
+    staging = real.with_name(f".{real.name}.importing")  # hidden, so a running siemd does not read it yet
     try:
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        _fill(staging, source, result)
-        if not result.files:
-            raise UserError(
-                f"{source} holds no Sigma rule", "rules are .yml files with `title`, `logsource`, `detection`"
-            )
-        mark = {"from": str(source.absolute()), "files": result.files}
-        (staging / IMPORT_MARK).write_bytes(msgspec.json.encode(mark))
-        _swap(staging, folder)
+        staging.mkdir(parents=True, exist_ok=True)
+        with _alone(staging, folder) as mark:
+            _recover(real)
+            result.replaced = _replaceable(real)
+            _fill(staging, source, result)
+            if not result.files:
+                raise UserError(
+                    f"{source} holds no Sigma rule", "rules are .yml files with `title`, `logsource`, `detection`"
+                )
+            whence = str(source.absolute()).encode("utf-8", "replace").decode()
+            mark.write(msgspec.json.encode({"from": whence, "files": result.files}).decode())
+            mark.flush()
+            if os.name == "nt":
+                mark.close()  # Windows moves no folder with an open file
+            _swap(staging, real)
     except OSError as error:
         where = error.filename or folder
-        raise UserError(f"{where}: {error.strerror or error}", "siemd needs the right to write there") from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        raise UserError(
+            f"{where}: {error.strerror or error}", "siemd needs the right and the room to write there"
+        ) from None
     return result
+
+
+@contextmanager
+def _alone(staging: Path, folder: Path) -> Iterator[IO[str]]:
+    """Hold the lock on a staging folder, empty but for the mark that is locked; the folder is gone afterwards.
+
+    What an import that was killed left in it is cleared away. Raises UserError while another import uses it.
+    """
+    path = staging / IMPORT_MARK
+    busy = UserError(f"another import to {folder} is going on", "wait until it has ended")
+    try:
+        mark = path.open("a+", encoding="utf-8")
+    except FileNotFoundError:  # it has just ended
+        raise busy from None
+    with mark:
+        if not try_lock(mark) or not _is_at(mark, path):
+            raise busy
+        try:
+            for left in staging.iterdir():
+                if left.is_dir():
+                    shutil.rmtree(left)
+                elif left != path:
+                    left.unlink()
+            mark.truncate(0)
+            yield mark
+        finally:
+            if os.name == "nt":
+                mark.close()  # Windows deletes no open file
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    """Whether an open file is still the one at the path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
+
+
+def _recover(folder: Path) -> None:
+    """Put back the folder that an import which was killed had moved aside."""
+    old = _old(folder)
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.replaced")
 
 
 def name_of(source: Path) -> str:
@@ -113,7 +169,7 @@ def _fill(staging: Path, source: Path, result: Imported) -> None:
 
 def _swap(staging: Path, folder: Path) -> None:
     """Put the new folder in the old one's place; the old one comes back when that fails."""
-    old = folder.with_name(f".{folder.name}.replaced")
+    old = _old(folder)
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
@@ -128,6 +184,8 @@ def _swap(staging: Path, folder: Path) -> None:
 
 def _from_folder(source: Path, result: Imported) -> Iterator[tuple[PurePosixPath, bytes]]:
     for root, folders, files in os.walk(source):  # does not follow links to folders
+        if len(Path(root).parts) - len(source.parts) > MAX_DEPTH:
+            raise UserError(f"{source} holds folders more than {MAX_DEPTH} deep", "is it a folder of rules?")
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(root, name)
@@ -135,6 +193,8 @@ def _from_folder(source: Path, result: Imported) -> Iterator[tuple[PurePosixPath
                 result.passed_over += 1
                 continue
             relative = PurePosixPath(path.relative_to(source).as_posix())
+            if not _is_text(relative.as_posix()):
+                raise UserError(f"the name {os.fsencode(relative)!r} in {source} is no UTF-8", "rename the file")
             with path.open("rb") as file:
                 data = file.read(MAX_FILE_BYTES + 1)
             if len(data) > MAX_FILE_BYTES:
@@ -146,6 +206,8 @@ def _from_zip(source: Path, result: Imported) -> Iterator[tuple[PurePosixPath, b
     def refuse(name: str, reason: str) -> NoReturn:
         raise UserError(f"{source}: nothing was imported, for {name[:MAX_NAME]!r} {reason}", "get the package anew")
 
+    if source.stat().st_size > MAX_PACKAGE_BYTES:
+        raise UserError(f"{source} is larger than {MAX_PACKAGE_BYTES >> 20} MiB", "is it a package of rules?")
     try:
         with zipfile.ZipFile(source) as package:
             entries = package.infolist()
@@ -194,6 +256,8 @@ def _unpack(package: zipfile.ZipFile, entry: zipfile.ZipInfo, refuse: Callable[[
 
 def _hostile_name(name: str) -> str:
     """Why a name in a package is refused; empty when it stays inside the folder."""
+    if not name:
+        return "has no name"
     parts = name.rstrip("/").split("/")
     if name.startswith("/") or "\\" in name or ".." in parts or re.match(r"[A-Za-z]:", name):
         return "leads out of the folder"
@@ -205,6 +269,14 @@ def _hostile_name(name: str) -> str:
         if part in ("", ".") or _FORBIDDEN.search(part) or _DEVICES.fullmatch(part) or part != part.rstrip(". "):
             return "has a name that not every file system can hold"
     return ""
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _wanted(name: str) -> bool:

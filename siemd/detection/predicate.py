@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Any
 
 from siemd.detection import pattern
-from siemd.detection.modifiers import compile_regex
 from siemd.detection.nodes import (
     And,
     Cidr,
@@ -29,9 +28,9 @@ from siemd.detection.nodes import (
     Text,
     TimePart,
 )
+from siemd.detection.regex import compile_regex
 from siemd.detection.view import MISSING, Predicate, View, text_of
 
-MAX_REGEX_TEXT = 65_536
 HOLDS: dict[str, Callable[[str, str], bool]] = {
     "equals": str.__eq__,
     "startswith": str.startswith,
@@ -129,8 +128,7 @@ def compile_test(field: str, test: Test) -> Predicate:
         case Null():
             return lambda view: all(value is None or value == "" for value in view.values(field))
         case Regex(expression):
-            search = compile_regex(expression).search
-            return _search(field, True, lambda text: search(text[:MAX_REGEX_TEXT]))
+            return _search(field, True, compile_regex(expression))
         case Cidr():
             return _any_value(field, lambda found: _inside(found, test))
         case Compare():
@@ -187,8 +185,8 @@ def _any_value(field: str, test: Callable[[Any], bool]) -> Predicate:
 def _keyword(test: Test) -> Predicate:
     """A test on every value of the event."""
     if isinstance(test, Regex):
-        search = compile_regex(test.pattern).search
-        return lambda view: any(search(text[:MAX_REGEX_TEXT]) for text in view.leaves(cased=True))
+        search = compile_regex(test.pattern)
+        return lambda view: any(search(text) for text in view.leaves(cased=True))
     assert isinstance(test, Text)
     cased, literal = test.cased, test.literal
     if test.kind == "glob":

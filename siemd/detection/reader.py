@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from siemd.detection.condition import OLD_STYLE_HINT, BadCondition, parse_condition
 from siemd.detection.logsource import taxonomy
-from siemd.detection.modifiers import BadItem, MissingValues, build
+from siemd.detection.modifiers import MAX_TESTS, TOO_MANY_TESTS, BadItem, MissingValues, build
 from siemd.detection.nearest import did_you_mean
-from siemd.detection.nodes import Node, all_of, any_of
+from siemd.detection.nodes import Node, all_of, any_of, tests_in
 from siemd.detection.rule import LEVELS, LogSource
 from siemd.detection.view import text_of
 from siemd.errors import FileError
@@ -22,6 +23,13 @@ MAX_TEXT = 65_535
 _SIGMA_1_DATE = re.compile(r"\d{4}/\d{1,2}/\d{1,2}")
 
 Placeholders = Mapping[str, Sequence[str | int]]
+
+
+def printable(text: str) -> str:
+    """Text without the control and format characters by which a rule from elsewhere could steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign in "\n\t" or unicodedata.category(sign)[0] != "C" else "�" for sign in text)
 
 
 class Unfilled(FileError):
@@ -38,6 +46,7 @@ class Reader:
         self._placeholders = placeholders or {}
         self._fields: frozenset[str] | None = None  # for rules of Sigma 1: the fields that their events have
         self._date = ""
+        self._tests = 0
 
     def meta(self) -> dict[str, Any]:
         """The arguments of `Meta`."""
@@ -123,9 +132,12 @@ class Reader:
         if not isinstance(text, str) or not text.strip():
             raise self.error(keys, "expected a condition such as 'selection and not filter'")
         try:
-            return parse_condition(text, detections)
+            node = parse_condition(text, detections)
         except BadCondition as error:
             raise self.document.error_inside(keys, error.offset, error.message, error.hint) from None
+        if tests_in(node, {}) > MAX_TESTS:
+            raise self.error(keys, TOO_MANY_TESTS)
+        return node
 
     def item(self, keys: tuple[Key, ...], value: Any) -> Node:
         """A detection: a map (all of it), a list of maps or keywords (any of them), or a single keyword."""
@@ -154,7 +166,7 @@ class Reader:
         if field and self._fields is not None and field.lower() not in self._fields:
             raise self._not_in_taxonomy(keys, field)
         try:
-            return build(
+            node = build(
                 field or None, modifiers, content if isinstance(content, list) else [content], self._placeholders
             )
         except BadItem as error:
@@ -163,6 +175,10 @@ class Reader:
             where = (*keys, error.index) if isinstance(content, list) else keys
             kind = Unfilled if isinstance(error, MissingValues) else FileError
             raise kind(self.document.path, *self.document.position(where), error.message, error.hint) from None
+        self._tests += tests_in(node, {})
+        if self._tests > MAX_TESTS:
+            raise self.error(keys, TOO_MANY_TESTS, of_key=True)
+        return node
 
     def _not_in_taxonomy(self, keys: tuple[Key, ...], field: str) -> FileError:
         return self.error(
@@ -183,7 +199,7 @@ class Reader:
             return ""
         if isinstance(value, dict | list):
             raise self.error(keys, "expected a text")
-        return (text_of(value) or str(value))[:MAX_TEXT]
+        return printable((text_of(value) or str(value))[:MAX_TEXT])
 
     def texts(self, keys: tuple[Key, ...]) -> tuple[str, ...]:
         """The texts of the list (or the single text) at `keys`."""
@@ -195,7 +211,7 @@ class Reader:
         for index, item in enumerate(value):
             if isinstance(item, dict | list) or item is None:
                 raise self.error((*keys, index), "expected a text")
-        return tuple(text_of(item) or str(item) for item in value)
+        return tuple(printable(text_of(item) or str(item)) for item in value)
 
     def get(self, keys: tuple[Key, ...]) -> Any:
         """Whatever stands at `keys`, None when nothing does."""

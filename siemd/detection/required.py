@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable
 from functools import lru_cache
-from re import _constants, _parser  # type: ignore[attr-defined]
+from re import _constants  # type: ignore[attr-defined]
 from typing import Any
 
 from siemd.detection.nodes import (
@@ -26,6 +25,7 @@ from siemd.detection.nodes import (
     any_of,
     negate,
 )
+from siemd.detection.regex import parse_regex
 
 MIN_LITERAL = 2  # shorter ones are in nearly every text, but for
 TELLING_SIGNS = frozenset("`^{}<>|+*~%$#@!;&=[],:")
@@ -75,10 +75,9 @@ def required(test: Test) -> Node:
         case Text("glob", _, parts, cased):
             return all_of([Match(None, one) for one in _parts_of_glob(parts, cased)])
         case Regex(expression):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                parsed = _parser.parse(expression)
-            return _required(parsed, bool(parsed.state.flags & re.IGNORECASE))
+            parsed = parse_regex(expression)
+            if parsed is not None:
+                return _required(parsed, bool(parsed.state.flags & re.IGNORECASE))
     return TRUE
 
 

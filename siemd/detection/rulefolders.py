@@ -47,21 +47,17 @@ def watched_files(config: DetectionConfig) -> frozenset[tuple[str, int, int]]:
     return frozenset(found)
 
 
-def rule_files(path: Path) -> list[Path]:
-    """The YAML files at or below a path, in the order of their names, up to a limit; hidden ones are left out."""
-    return sorted(_files(path))
+def _files(path: Path, *, marked_whole: bool = False, problems: list[FileError] | None = None) -> list[Path]:
+    """The YAML files at or below a path; links are followed to files, not to folders; hidden ones are left out.
 
-
-def _files(path: Path, *, marked_whole: bool = False) -> list[Path]:
-    """The YAML files at or below a path; links are followed to files, not to folders.
-
-    marked_whole: of a folder with IMPORT_MARK only that.
+    marked_whole: of a folder with IMPORT_MARK only that. problems: takes what was left out though it should not be.
     """
+    problems = [] if problems is None else problems
     if path.is_file():
         return [path]
     found: list[Path] = []
     folders = [path]
-    while folders and len(found) < MAX_FILES:
+    while folders and len(found) <= MAX_FILES:
         folder = folders.pop()
         if marked_whole and (folder / IMPORT_MARK).exists():
             found.append(folder / IMPORT_MARK)
@@ -75,18 +71,23 @@ def _files(path: Path, *, marked_whole: bool = False) -> list[Path]:
                         folders.append(Path(entry.path))
                     elif entry.name.endswith(SUFFIXES) and entry.is_file():
                         found.append(Path(entry.path))
-        except OSError:
-            continue  # a folder that just went away, or may not be read
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # it just went away
+        except OSError as error:
+            hint = "check its rights: nothing in it is used"
+            problems.append(FileError(folder, 0, 0, f"cannot be read: {error.strerror or error}", hint))
+    if len(found) > MAX_FILES:
+        problems.append(FileError(path, 0, 0, f"holds more than {MAX_FILES} files", "the others are not used"))
     return found[:MAX_FILES]
 
 
 def existing(paths: Sequence[Path | str], key: str) -> tuple[list[Path], list[FileError]]:
-    """The files at or below the paths, each once, and a problem for each path that is missing."""
+    """The files at or below the paths by name, each once, and a problem for each that is missing or can't be read."""
     files: dict[Path, Path] = {}
-    missing = []
+    missing: list[FileError] = []
     for path in map(Path, paths):
         if not path.exists():
             missing.append(FileError(path, 0, 0, "does not exist", f"see `{key}` under `detection` in siemd.yaml"))
-        for file in rule_files(path):
+        for file in sorted(_files(path, problems=missing)):
             files.setdefault(file.resolve(), file)
     return list(files.values()), missing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -12,19 +13,34 @@ from siemd.detection.filters import apply_filters
 from siemd.detection.nearest import did_you_mean
 from siemd.detection.overlay import Change, Tuned, read_overlay, tune
 from siemd.detection.reader import Placeholders, Unfilled
-from siemd.detection.rule import LEVELS, AnyRule, Correlation, Filter, Rule
+from siemd.detection.rule import LEVELS, AnyRule, Correlation, Filter, Meta, Rule
 from siemd.detection.rulefile import read_rules
 from siemd.detection.rulefolders import existing, imported_folder, rule_folders
 from siemd.detection.suppressionfile import load_suppressions
 from siemd.detection.suppressions import Suppressions
 from siemd.errors import FileError
 
+MAX_OF_NAME = 64  # correlations that share a name
+
 
 class Policy(msgspec.Struct, frozen=True):
-    """Which rules alert unless an overlay says otherwise: what `detection.imported` says of the folder of imports."""
+    """Which rules alert unless an overlay says otherwise: what `detection.imported` says of the folder of imports.
+
+    And what the files of an import may do to the rules of others, which is nothing.
+    """
 
     folder: Path
     config: ImportedConfig
+
+    def origin(self, path: str) -> str:
+        """The name of the import that a file came with; empty for files of one's own and those that ship with siemd."""
+        file = Path(path)
+        return file.relative_to(self.folder).parts[0] if file.is_relative_to(self.folder) else ""
+
+    def may_change(self, one: Meta, other: Meta) -> bool:
+        """Whether a filter or correlation has a say on a rule: one of an import only on those of the same import."""
+        origin = self.origin(one.path)
+        return not origin or origin == self.origin(other.path)
 
     def silences(self, rule: AnyRule) -> str:
         """Why the rule is silent; empty when it may alert."""
@@ -58,7 +74,8 @@ class Ruleset:
         policy: Policy | None = None,
         suppressions: Suppressions | None = None,
     ) -> None:
-        filtered, idle = apply_filters(rules, disabled)
+        self._policy = policy
+        filtered, idle = apply_filters(rules, disabled, self._may_change)
         problems = list(problems)
         self.problems = [one for one in problems if not isinstance(one, Unfilled)]
         self.unfilled = [one for one in problems if isinstance(one, Unfilled)]
@@ -142,34 +159,55 @@ class Ruleset:
     def _part_problems(self, folder: Path) -> None:
         """Problems of imported rules are no mistakes of anybody here."""
         for told in (self.problems, self.warnings):
-            imported = [problem for problem in told if Path(problem.path).is_relative_to(folder)]
-            self.refused += imported
-            told[:] = [problem for problem in told if problem not in imported]
+            parted: tuple[list[FileError], list[FileError]] = [], []
+            for problem in told:
+                parted[Path(problem.path).is_relative_to(folder)].append(problem)
+            told[:] = parted[False]
+            self.refused += parted[True]
+
+    def _origin(self, rule: Meta) -> str:
+        return self._policy.origin(rule.path) if self._policy else ""
+
+    def _may_change(self, one: Meta, other: Meta) -> bool:
+        return self._policy.may_change(one, other) if self._policy else True
 
     def _unique(self, rules: Iterable[AnyRule]) -> list[AnyRule]:
-        """Give every rule its key; doubles become problems. Correlations may share a name: their incidents are one."""
-        ids: dict[str, AnyRule] = {}
-        names: dict[str, AnyRule] = {}
+        """Give every rule its key; doubles become problems, those of imports first, for they must not displace others.
+
+        Correlations of one origin may share a name: their incidents are one.
+        """
+        known: dict[str, list[AnyRule]] = {}  # by names and ids, since references may be either
         keys: set[str] = set()
-        kept: list[AnyRule] = []
-        for rule in rules:
-            other = ids.get(rule.id) if rule.id else None
-            if other is not None:
-                self._problem(rule, "id", f"the id {rule.id} is already that of {_place(other)}")
-                continue
-            other = names.get(rule.name)
-            if other is not None and not (isinstance(rule, Correlation) and isinstance(other, Correlation)):
-                self._problem(rule, "name", f"the name {rule.name!r} is already that of {_place(other)}")
+        kept: set[int] = set()
+        listed = list(rules)
+        for rule in sorted(listed, key=lambda one: bool(self._origin(one))):
+            if self._is_double(rule, known):
                 continue
             key = rule.id or rule.name
             while key in keys:
                 key += "'"
             rule.key = key
             keys.add(key)
-            ids[rule.id] = rule
-            names[rule.name] = rule
-            kept.append(rule)
-        return kept
+            kept.add(id(rule))
+            for name in {rule.id, rule.name} - {""}:
+                known.setdefault(name, []).append(rule)
+        return [rule for rule in listed if id(rule) in kept]
+
+    def _is_double(self, rule: AnyRule, known: dict[str, list[AnyRule]]) -> bool:
+        """Whether the rule's id or name is that of another, which becomes a problem."""
+        if others := known.get(rule.id):
+            self._problem(rule, "id", f"the id {rule.id} is already that of {_place(others[0])}")
+            return True
+        sharing_name = known.get(rule.name, [])
+        for other in sharing_name[:1]:
+            sharing = isinstance(rule, Correlation) and isinstance(other, Correlation) and rule.name == other.name
+            if not sharing or self._origin(rule) != self._origin(other):
+                self._problem(rule, "name", f"the name {rule.name!r} is already that of {_place(other)}")
+                return True
+        if len(sharing_name) >= MAX_OF_NAME:
+            self._problem(rule, "name", f"more than {MAX_OF_NAME} correlations share the name {rule.name!r}")
+            return True
+        return False
 
     def _problem(self, rule: AnyRule, place: str, message: str, hint: str = "") -> None:
         line, column = rule.places.get(place, (rule.line, 1))
@@ -180,38 +218,43 @@ class Ruleset:
 
         What builds on a rule in `off` is added there.
         """
-        usable: dict[str, None] = {}
-        waiting: list[Correlation] = []
-        for rule in rules:
-            if rule.key in off:
+        usable: dict[str, None] = {rule.key: None for rule in rules if isinstance(rule, Rule) and rule.key not in off}
+        waiting = {
+            rule.key: rule
+            for rule in rules
+            if isinstance(rule, Correlation) and rule.key not in off and self._known_references(rule)
+        }
+        needed = {key: [[rule.key for rule in self._index[name]] for name in one.rules] for key, one in waiting.items()}
+        users: dict[str, list[str]] = {}
+        for key, entries in needed.items():
+            for other in {one for keys in entries for one in keys if one in waiting}:
+                users.setdefault(other, []).append(key)
+        ready = deque(waiting)
+        while ready:
+            key = ready.popleft()
+            if key not in waiting:
                 continue
-            if isinstance(rule, Rule):
-                usable[rule.key] = None
-            elif self._known_references(rule):
-                waiting.append(rule)
-        known = {rule.key for rule in waiting} | set(usable)
-        while waiting:
-            later: list[Correlation] = []
-            for one in waiting:
-                needed = [[rule.key for rule in self._index[name]] for name in one.rules]
-                if any(key in off for keys in needed for key in keys):
-                    off[one.key] = "it builds on a rule that is switched off"
-                elif all(key in usable or key not in known for keys in needed for key in keys):
-                    found = tuple(tuple(key for key in keys if key in usable) for keys in needed)
-                    if all(found):
-                        self.references[one.key] = found
-                        usable[one.key] = None
-                    else:
-                        known.discard(one.key)
-                        self._problem(one, "name", f"{one.name!r} refers to a rule that cannot be used")
-                else:
-                    later.append(one)
-            if len(later) == len(waiting):
-                for one in later:
-                    self._problem(one, one.rules[0], f"{one.name!r} refers to itself through its rules")
-                break
-            waiting = later
+            parts = {one for keys in needed[key] for one in keys}
+            if any(one in off for one in parts):
+                off[key] = "it builds on a rule that is switched off"
+            elif any(one in waiting for one in parts):
+                continue  # until they are settled
+            else:
+                self._settle(waiting[key], needed[key], usable)
+            del waiting[key]
+            ready.extend(users.get(key, ()))
+        for one in waiting.values():
+            self._problem(one, one.rules[0], f"{one.name!r} refers to itself through its rules")
         return usable
+
+    def _settle(self, one: Correlation, needed: list[list[str]], usable: dict[str, None]) -> None:
+        """A correlation of which all that it builds on is settled: it can be used, or is a problem."""
+        found = tuple(tuple(key for key in keys if key in usable) for keys in needed)
+        if all(found):
+            self.references[one.key] = found
+            usable[one.key] = None
+        else:
+            self._problem(one, "name", f"{one.name!r} refers to a rule that cannot be used")
 
     def _known_references(self, one: Correlation) -> bool:
         unknown = [name for name in one.rules if name not in self._index]
@@ -235,8 +278,9 @@ class Ruleset:
     def _referred_to(self) -> set[str]:
         silent: set[str] = set()
         heard: set[str] = set()
+        by_key = {rule.key: rule for rule in self.rules}
         for one in self.correlations:
-            keys = {key for entry in self.references[one.key] for key in entry}
+            keys = {key for entry in self.references[one.key] for key in entry if self._may_change(one, by_key[key])}
             (heard if one.generate else silent).update(keys)
         return silent - heard
 

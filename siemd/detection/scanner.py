@@ -8,13 +8,11 @@ from typing import Any
 
 from siemd.detection import pattern
 from siemd.detection.memo import MemoPool
-from siemd.detection.modifiers import compile_regex
 from siemd.detection.nodes import Exists, FieldRef, Match, Null, Regex, Test, Text
-from siemd.detection.predicate import HOLDS, MAX_REGEX_TEXT, compile_test
-from siemd.detection.required import on_field, required
+from siemd.detection.predicate import HOLDS, compile_test
+from siemd.detection.regex import compile_regex
 from siemd.detection.textscanner import NO_ATOMS, Atoms, Numbers, TextScanner
 from siemd.detection.view import MAX_VALUES_OF_FIELD, MISSING, View, text_of
-from siemd.detection.witness import Verdict, compile_verdict, matches_in, rarity, witnesses
 
 MAX_REMEMBERED_CHARACTERS = 8_192
 # Values of these types are equal only if they mean the same; True and 1.0 would be taken for 1.
@@ -22,47 +20,33 @@ PLAIN_TYPES = frozenset((str, int, type(None), type(MISSING)))
 
 
 class FieldScanner:
-    """What of its tests holds for a field's value, as `compile_test` would say of each.
-
-    Globs and regexes are tried only when texts that they require were found.
-    """
+    """What of its tests holds for a field's value, as `compile_test` would say of each."""
 
     def __init__(self, field: str, tests: Iterable[Match], numbers: Numbers, pool: MemoPool) -> None:
         self.memo = pool.memo()
-        self._lowered: TextScanner | None = None
-        self._cased: TextScanner | None = None
+        self._field = field
         self._others: list[tuple[Callable[[View], bool], int]] = []
         self._others_of_texts: list[tuple[Callable[[View], bool], int]] = []
         self._there: Atoms = NO_ATOMS
-        self._costly: dict[int, list[tuple[Verdict, Callable[[str, str], Any], int]]] = {}
-        self._ungated: list[tuple[Callable[[str, str], Any], int]] = []
-        self._helpers: Atoms = NO_ATOMS
         wanted = {match.test: numbers[match] for match in tests if match.field is not None}
         # a keyword is a substring of any field; where the field has the same test of its own, that tells both
         keywords = {match.test: numbers[match] for match in tests if match.field is None}
         self._same = {wanted[test]: number for test, number in keywords.items() if test in wanted}
         wanted = {**keywords, **wanted}
-        plain = {test: number for test, number in wanted.items() if is_plain(test)}
-        costly = {test: number for test, number in wanted.items() if is_costly(test)}
-        if costly:
-            self._gate(field, costly, numbers, plain)
-            self._helpers = frozenset(number for test, number in plain.items() if test not in wanted)
-        lowered = {test: number for test, number in plain.items() if isinstance(test, Text) and not test.cased}
-        cased = {test: number for test, number in plain.items() if isinstance(test, Text) and test.cased}
-        if lowered:
-            self._lowered = TextScanner(lowered)
-        if cased:
-            self._cased = TextScanner(cased)
+        texts = {test: number for test, number in wanted.items() if isinstance(test, Text) and test.kind != "glob"}
+        lowered = {test: number for test, number in texts.items() if not test.cased}
+        cased = {test: number for test, number in texts.items() if test.cased}
+        self._lowered = TextScanner(lowered) if lowered else None
+        self._cased = TextScanner(cased) if cased else None
+        self._costly = [(text_check(test), number) for test, number in wanted.items() if is_costly(test)]
         for test, number in wanted.items():
-            if test not in plain and test not in costly:
+            if test not in texts and not is_costly(test):
                 self._others.append((compile_test(field, test), number))
                 # of a text that is not empty it is known beforehand whether it is there, and that it is not null
                 if isinstance(test, Exists):
                     self._there |= {number} if test.wanted else NO_ATOMS
                 elif not isinstance(test, Null):
                     self._others_of_texts.append(self._others[-1])
-        self._field = field
-        self._costly_witnesses = frozenset(self._costly)
 
     def find(self, value: Any) -> Atoms:
         """The numbers of the tests that hold for a raw value (MISSING if the field is not there)."""
@@ -74,22 +58,6 @@ class FieldScanner:
             if type(value) is not str or len(value) <= MAX_REMEMBERED_CHARACTERS:
                 self.memo.keep(value, found)
         return found
-
-    def _gate(self, field: str, costly: dict[Test, int], numbers: Numbers, plain: dict[Test, int]) -> None:
-        """File every glob and regex under the rarest text that it requires; these texts join the plain tests."""
-        gates = {test: on_field(field, required(test)) for test in costly}
-        cost = rarity(list(gates.values()))
-        for test, number in costly.items():
-            gate, check = gates[test], text_check(test)
-            rarest = witnesses(gate, cost)
-            if rarest is None:
-                self._ungated.append((check, number))
-                continue
-            for needed in matches_in(gate):
-                plain[needed.test] = numbers[needed]
-            verdict = compile_verdict(gate, numbers)
-            for witness in rarest[1]:
-                self._costly.setdefault(numbers[witness], []).append((verdict, check, number))
 
     def _compute(self, value: Any) -> Atoms:
         others = self._others
@@ -115,15 +83,9 @@ class FieldScanner:
             self._lowered.scan(low, found)
         if self._cased is not None:
             self._cased.scan(text, found)
-        if self._costly:
-            for witness in found & self._costly_witnesses:
-                for gate, check, number in self._costly[witness]:
-                    if number not in found and gate(found) and check(text, low):
-                        found.add(number)
-            found = found - self._helpers
         if self._same:
             found.update([same for number, same in self._same.items() if number in found])
-        for check, number in self._ungated:
+        for check, number in self._costly:
             if check(text, low):
                 found.add(number)
         return found
@@ -181,11 +143,6 @@ def values_of(value: Any) -> tuple[Any, ...]:
     return (value,)
 
 
-def is_plain(test: Test) -> bool:
-    """Whether a test is decided by looking its literal up in the text."""
-    return isinstance(test, Text) and test.kind != "glob"
-
-
 def is_costly(test: Test) -> bool:
     """Whether a test needs a regular expression."""
     return isinstance(test, Regex) or (isinstance(test, Text) and test.kind == "glob")
@@ -197,5 +154,5 @@ def text_check(test: Test) -> Callable[[str, str], Any]:
         whole = re.compile(pattern.glob_regex(test.parts)).fullmatch
         return (lambda text, _: whole(text)) if test.cased else (lambda _, low: whole(low))
     assert isinstance(test, Regex)
-    search = compile_regex(test.pattern).search
-    return lambda text, _: search(text[:MAX_REGEX_TEXT])
+    search = compile_regex(test.pattern)
+    return lambda text, _: search(text)

@@ -66,6 +66,11 @@ def _suppression(entry: Entry) -> Suppression:
         if day.lower()[:3] not in DAYS:
             raise entry.error("days", f"unknown day {day!r}", f"known are {', '.join(DAYS)}")
         days.append(DAYS.index(day.lower()[:3]))
+    from_, to = _clock(entry, "from", time.min), _clock(entry, "to", time.max)
+    if from_ == to:
+        raise entry.error(
+            "to", "'to' is the same as 'from', so nothing lies between", "leave both out for the whole day"
+        )
     return Suppression(
         name=name,
         owner=entry.text("owner"),
@@ -77,8 +82,8 @@ def _suppression(entry: Entry) -> Suppression:
         hosts=tuple(map(wildcards, entry.texts("host"))),
         networks=_networks(entry),
         days=tuple(days),
-        from_=_clock(entry, "from", time.min),
-        to=_clock(entry, "to", time.max),
+        from_=from_,
+        to=to,
         zone=_zone(entry),
         timed=any(entry.has(key) for key in ("days", "from", "to")),
     )

@@ -55,13 +55,15 @@ class Suppression(msgspec.Struct, kw_only=True):
         if self.hosts and not any(pattern.fullmatch(host.lower()) for pattern in self.hosts):
             return False
 
-        def value(name: str) -> tuple[str, ...]:
-            return _texts(group[name] if name in group else field(name))
+        def every(name: str, meant: Callable[[str], bool]) -> bool:
+            # of several values each one, so that nobody hides a value by putting a known one beside it
+            texts = _texts(group[name] if name in group else field(name))
+            return bool(texts) and all(map(meant, texts))
 
-        if self.networks and not any(_inside(text, self.networks) for text in value("source_ip")):
+        if self.networks and not every("source_ip", lambda text: _inside(text, self.networks)):
             return False
         return all(
-            any(pattern.fullmatch(text.lower()) for text in value(name) for pattern in patterns)
+            every(name, lambda text, patterns=patterns: any(one.fullmatch(text.lower()) for one in patterns))  # type: ignore[misc]
             for name, patterns in self.group.items()
         )
 
@@ -150,10 +152,12 @@ class Suppressions:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
+    """The values of a field as text; none when it is missing, or when one of them has no text that could be meant."""
     if value is MISSING:
         return ()
-    values = value if isinstance(value, list | tuple) else (value,)
-    return tuple(text[:MAX_VALUE] for one in values if (text := text_of(one)) is not None)
+    texts = [text_of(one) for one in (value if isinstance(value, list | tuple) else (value,))]
+    found = tuple(text[:MAX_VALUE] for text in texts if text is not None)
+    return found if len(found) == len(texts) else ()
 
 
 def _inside(text: str, networks: Sequence[Network]) -> bool:

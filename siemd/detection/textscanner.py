@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
-import ahocorasick
+import ahocorasick_rs
 
 from siemd.detection.nodes import Match, Text
 
@@ -12,6 +13,8 @@ Atoms = frozenset[int]
 NO_ATOMS: Atoms = frozenset()
 FEW = 24  # substrings up to this number are found faster one by one
 END_SIGNS = 4
+_NO_SIGN = "\ufffe"  # Unicode promises that it never stands for anything
+_ODD = re.compile(f"[\ud800-\udfff{_NO_SIGN}]")
 FRONT, BACK = slice(END_SIGNS), slice(-END_SIGNS, None)
 
 
@@ -21,6 +24,34 @@ class Numbers(dict[Match, int]):
     def __missing__(self, match: Match) -> int:
         self[match] = number = len(self)
         return number
+
+
+class Substrings:
+    """Which of many literals are in a text: Aho and Corasick, 1975, https://doi.org/10.1145/360825.360855."""
+
+    def __init__(self, numbers: Mapping[str, int]) -> None:
+        """numbers: for each literal, which must not be empty, what stands for it."""
+        whole = {literal: number for literal, number in numbers.items() if not _ODD.search(literal)}
+        self._odd = [(literal, number) for literal, number in numbers.items() if literal not in whole]
+        self._numbers = list(whole.values())
+        self._automaton = ahocorasick_rs.AhoCorasick(
+            list(whole),
+            matchkind=ahocorasick_rs.MatchKind.Standard,
+            implementation=ahocorasick_rs.Implementation.ContiguousNFA,
+            store_patterns=False,
+        )
+
+    def find(self, text: str) -> set[int]:
+        """The numbers of the literals that are in the text."""
+        numbers = self._numbers
+        try:
+            hits = self._automaton.find_matches_as_indexes(text, overlapping=True)
+        except UnicodeEncodeError:  # half a surrogate pair, which the automaton can't read
+            hits = self._automaton.find_matches_as_indexes(_ODD.sub(_NO_SIGN, text), overlapping=True)
+        found = {numbers[hit[0]] for hit in hits} if hits else set()
+        if self._odd:
+            found.update([number for literal, number in self._odd if literal in text])
+        return found
 
 
 class TextScanner:
@@ -33,7 +64,7 @@ class TextScanner:
         self._signs: dict[str, int] = {}
         self._always: list[int] = []
         self._few: list[tuple[str, int]] = []
-        self._automaton = ahocorasick.Automaton()
+        many: dict[str, int] = {}
         few = sum(test.kind == "contains" for test in tests) <= FEW
         tables = {"equals": self._equals, "startswith": self._prefixes, "endswith": self._suffixes}
         for test, number in tests.items():
@@ -43,7 +74,7 @@ class TextScanner:
             elif few and literal:
                 self._few.append((literal, number))
             elif len(literal) > 1:
-                self._automaton.add_word(literal, number)
+                many[literal] = number
             elif literal:
                 self._signs[literal] = number
             else:
@@ -54,9 +85,7 @@ class TextScanner:
         self._short_prefixes = _short(self._prefixes)
         self._short_suffixes = _short(self._suffixes)
         self._ascii_signs = [(sign, number) for sign, number in self._signs.items() if sign.isascii()]
-        self._substrings = bool(len(self._automaton))
-        if self._substrings:
-            self._automaton.make_automaton()
+        self._many = Substrings(many) if many else None
 
     def scan(self, text: str, found: set[int]) -> None:
         """Add the numbers of the tests that hold for the text."""
@@ -64,8 +93,8 @@ class TextScanner:
         for literal, number in self._few:
             if literal in text:
                 found.add(number)
-        if self._substrings:
-            found |= {number for _, number in self._automaton.iter(text)}
+        if self._many is not None:
+            found |= self._many.find(text)
         if self._signs:
             if text.isascii():
                 found.update([number for sign, number in self._ascii_signs if sign in text])

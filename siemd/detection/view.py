@@ -29,8 +29,9 @@ _LOG |= {
     "MESSAGE": "message",
 }
 _USAGE = {name: name for name in UsageSample.__struct_fields__ if name not in _HIDDEN}
-_log_columns = attrgetter(*dict.fromkeys(_LOG.values()))
-_ZERO_IS_MISSING = ("event_id", "record_id")
+_NUMBERS = ("event_id", "record_id")
+_log_texts = attrgetter(*dict.fromkeys(column for column in _LOG.values() if column not in _NUMBERS))
+_log_numbers = attrgetter(*_NUMBERS)
 
 
 class View:
@@ -63,7 +64,7 @@ class View:
             if value is not MISSING:
                 return value
         value = getattr(self.event, column)
-        if value is None or value == "" or (value == 0 and column in _ZERO_IS_MISSING):
+        if value is None or value == "" or (value == 0 and column in _NUMBERS):
             return self.fields.get(name, MISSING)
         return value
 
@@ -85,15 +86,20 @@ class View:
         """The values of a field as text; null is the empty text, mappings have none."""
         found = self._texts.get(name)
         if found is None:
-            texts = map(text_of, self.values(name))
-            found = self._texts[name] = tuple(text for text in texts if text is not None)
+            value = self.get(name)
+            if type(value) is str:
+                found = (value,)
+            else:
+                texts = map(text_of, self.values(name))
+                found = tuple(text for text in texts if text is not None)
+            self._texts[name] = found
         return found
 
     def lowered(self, name: str) -> tuple[str, ...]:
         """Like `texts`, in lower case."""
         found = self._lowered.get(name)
         if found is None:
-            found = self._lowered[name] = tuple(text.lower() for text in self.texts(name))
+            found = self._lowered[name] = tuple([text.lower() for text in self.texts(name)])
         return found
 
     def leaves(self, *, cased: bool) -> tuple[str, ...]:
@@ -108,9 +114,15 @@ def is_direct(name: str) -> bool:
     return name not in _LOG and "." not in name
 
 
-def log_columns(event: LogEvent) -> tuple[Any, ...]:
-    """The typed columns of a LogEvent that keywords are searched in beside its `fields`."""
-    columns: tuple[Any, ...] = _log_columns(event)
+def log_texts(event: LogEvent) -> tuple[str, ...]:
+    """The typed columns of a LogEvent, numbers aside, that keywords are searched in beside its `fields`."""
+    columns: tuple[str, ...] = _log_texts(event)
+    return columns
+
+
+def log_numbers(event: LogEvent) -> tuple[int, ...]:
+    """The columns that are numbers; 0 where there is none."""
+    columns: tuple[int, ...] = _log_numbers(event)
     return columns
 
 

@@ -170,7 +170,7 @@ class ValueWindow:
 
     A value that is seen again and again keeps some of its times, its newest among them, so that a late event finds it
     in its window too: what is left out lies between two times that are less apart than a window is long. Each value
-    stands in one heap: by its newest time while live, else as one of the past.
+    stands in a heap once: by its newest time while live, else as one of the past.
     span_us: the length of a window. keep_us: how far back from the newest event windows may lie.
     """
 
@@ -178,8 +178,9 @@ class ValueWindow:
         self._grain_us = min(span_us, keep_us // 16)
         self._times: dict[str, list[int]] = {}
         self._live: list[tuple[int, str]] = []  # times may be out of date: the value was seen again since
-        self._past: list[tuple[int, str]] = []
+        self._past: list[tuple[int, str]] = []  # as above, and it may be live again
         self._alive: set[str] = set()
+        self._aside: set[str] = set()  # what stands in _past
         self._newest_us = 0
         self._kept = 0
 
@@ -229,7 +230,7 @@ class ValueWindow:
                 heapq.heappush(self._live, (self._times[value][-1], value))
             else:
                 self._alive.discard(value)
-                heapq.heappush(self._past, (newest_us, value))
+                self._lay_aside(value)
         while self._past and self._past[0][0] < oldest_us:
             self._leave_past()
         evicted = 0
@@ -245,12 +246,21 @@ class ValueWindow:
         return evicted
 
     def _leave_past(self) -> bool:
-        """Forget the oldest value of the past, unless it came back to life."""
+        """Forget the oldest value of the past, unless it was seen again since."""
         newest_us, value = heapq.heappop(self._past)
-        if value in self._alive or value not in self._times or self._times[value][-1] != newest_us:
+        self._aside.discard(value)
+        if value in self._alive or value not in self._times:
+            return False
+        if self._times[value][-1] > newest_us:
+            self._lay_aside(value)
             return False
         self._forget(value)
         return True
+
+    def _lay_aside(self, value: str) -> None:
+        if value not in self._aside:
+            self._aside.add(value)
+            heapq.heappush(self._past, (self._times[value][-1], value))
 
     def _forget(self, value: str) -> None:
         self._kept -= len(self._times.pop(value))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import ahocorasick
-
 from siemd.detection.nodes import And, Constant, Match, Node, Not, Or, Text
+from siemd.detection.textscanner import Substrings
 
 Atoms = frozenset[int] | set[int]
 PART = 2.0
@@ -58,16 +57,10 @@ def _commonness(test: Text, parts: Mapping[str, int]) -> float:
 
 def _parts(texts: Iterable[str]) -> Counter[str]:
     """In how many of the texts each of them is."""
-    automaton = ahocorasick.Automaton()
-    for text in texts:
-        if text:
-            automaton.add_word(text, text)
-    counts: Counter[str] = Counter()
-    if len(automaton):
-        automaton.make_automaton()
-        for text in texts:
-            counts.update({part for _, part in automaton.iter(text)})
-    return counts
+    numbered = {text: number for number, text in enumerate(filter(None, set(texts)))}
+    parts = Substrings(numbered)
+    counts = Counter(number for text in numbered for number in parts.find(text))
+    return Counter({text: counts[number] for text, number in numbered.items()})
 
 
 def witnesses(node: Node, cost: Mapping[Match, float]) -> tuple[float, frozenset[Match]] | None:

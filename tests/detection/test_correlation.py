@@ -487,3 +487,29 @@ def test_the_same_events_give_the_same_incidents(tools: Any) -> None:
         last = {alert.incident_id: (alert.count, alert.reason) for alert in alerts + detector.finish()}
         results.append(last)
     assert results[0] == results[1] == results[2]
+
+
+def test_a_value_that_comes_late_again_and_again_is_kept_once() -> None:
+    """Whatever is late within the tolerance must not fill the memory, for nothing counts it against a limit."""
+    window = ValueWindow(100, 200)
+    window.add(1_000, ["new"])
+    for time_us in range(805, 895):
+        for value in ("a", "b"):
+            window.add(time_us, [value])
+            window.add(time_us - 5, [value])
+            window.trim(900, 800, 10)
+    assert window.distinct == 3
+    assert len(window._past) <= 2
+    window.add(1_095, ["c"])
+    assert window.trim(995, 895, 10) == 0
+    assert window.distinct == 2
+
+
+def test_firings_that_one_event_may_not_cause_any_more_are_counted(tools: Any) -> None:
+    text = "title: t\nname: t\nlogsource: {product: windows}\ndetection: {s: {A: x}, condition: s}\n"
+    numbers = "{type: event_count, rules: [%s], timespan: 1m, condition: {gte: 1}}"
+    for name, of in [*((f"c{n}", "t") for n in range(1_002)), *((f"d{n}", f"c{n}") for n in range(1_002))]:
+        text += f"---\ntitle: c\nname: {name}\ncorrelation: {numbers % of}\n"
+    detector = tools.detector(tools.rules(text))
+    assert len(detector.process([tools.log(A="x")])) == 999, "the event itself and 999 of its correlations are followed"
+    assert detector.counters()["unfollowed_firings"] == 1_002 - 999 + 999

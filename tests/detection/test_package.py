@@ -6,7 +6,10 @@ import io
 import os
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -188,6 +191,126 @@ def test_a_damaged_package_is_told(tmp_path: Path) -> None:
     data[200:220] = b"\xff" * 20
     path.write_bytes(data)
     assert "no whole zip" in refused(path, tmp_path / "x")
+
+
+IMPORT = """
+import os, sys
+from pathlib import Path
+from siemd.detection import package
+step, source, folder = sys.argv[1:]
+def stop(*_):
+    print("there", flush=True)
+    sys.stdin.readline()
+original = package._fill
+def fill(*arguments):
+    original(*arguments)
+    if step == "filled":
+        stop()
+package._fill = fill
+rename = Path.rename
+def renamed(self, target):
+    result = rename(self, target)
+    if step == "moved" and Path(target).name.endswith(".replaced"):
+        stop()
+    return result
+Path.rename = renamed
+package.import_rules(Path(source), Path(folder))
+"""
+
+
+@pytest.fixture
+def stopped_import(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Starts another process that imports new.yml to tmp_path/rules/x and waits at a step, until its stdin ends."""
+    source = packed(tmp_path / "new.zip", ("new.yml", RULE))
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(step: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", IMPORT, step, source, tmp_path / "rules" / "x"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        assert process.stdout
+        assert process.stdout.readline() == "there\n"
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_two_imports_at_once_do_not_mix(tmp_path: Path, stopped_import: Callable[[str], subprocess.Popen[str]]) -> None:
+    target = tmp_path / "rules" / "x"
+    other = stopped_import("filled")
+    with pytest.raises(UserError, match="another import"):
+        import_rules(packed(tmp_path / "2.zip", ("mine.yml", RULE)), target)
+    other.communicate("go on\n")
+    assert other.returncode == 0
+    assert files_below(tmp_path / "rules") == [f"x/{IMPORT_MARK}", "x/new.yml"]
+
+
+@pytest.mark.parametrize("step", ["filled", "moved"])
+def test_an_import_that_was_killed_leaves_nothing_behind(
+    tmp_path: Path, stopped_import: Callable[[str], subprocess.Popen[str]], step: str
+) -> None:
+    target = tmp_path / "rules" / "x"
+    import_rules(packed(tmp_path / "1.zip", ("old.yml", RULE)), target)
+    killed = stopped_import(step)
+    killed.kill()
+    killed.communicate()
+    with pytest.raises(UserError, match="no Sigma rule"):
+        import_rules(packed(tmp_path / "2.zip", ("a.txt", RULE)), target)
+    assert files_below(tmp_path / "rules") == [f"x/{IMPORT_MARK}", "x/old.yml"]
+    assert import_rules(packed(tmp_path / "3.zip", ("mine.yml", RULE)), target).replaced
+    assert files_below(tmp_path / "rules") == [f"x/{IMPORT_MARK}", "x/mine.yml"]
+
+
+def test_a_link_to_the_folder_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "rules").mkdir()
+    link = tmp_path / "rules" / "x"
+    link.symlink_to(tmp_path / "disk" / "x")
+    for name in ("a.yml", "b.yml", "c.yml"):
+        import_rules(packed(tmp_path / "p.zip", (name, RULE)), link)
+        assert files_below(tmp_path / "disk") == [f"x/{IMPORT_MARK}", f"x/{name}"]
+    assert link.is_symlink()
+    assert [path.name for path in link.parent.iterdir()] == ["x"]
+
+
+def test_a_folder_without_end_is_told(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.joinpath(*["a"] * (package.MAX_DEPTH + 1)).mkdir(parents=True)
+    (source / "a.yml").write_bytes(RULE)
+    assert "deep" in refused(source, tmp_path / "rules" / "x")
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(bytes(tmp_path) + b"/in\xff"))
+    folder.mkdir()
+    (folder / "a.yml").write_bytes(RULE)
+    assert import_rules(folder, tmp_path / "rules" / "x").files == 1
+    (folder / os.fsdecode(b"b\xff.yml")).write_bytes(RULE)
+    assert "is no UTF-8" in refused(folder, tmp_path / "rules" / "x")
+
+
+def test_an_entry_without_a_name_is_refused(tmp_path: Path) -> None:
+    path = packed(tmp_path / "p.zip", ("q", b""), ("a.yml", RULE))
+    path.write_bytes(path.read_bytes().replace(b"q", b"\0"))
+    assert "has no name" in refused(path, tmp_path / "x")
+
+
+def test_a_package_beyond_measure_is_not_opened(tmp_path: Path) -> None:
+    """Its directory alone would fill the memory."""
+    path = packed(tmp_path / "p.zip", ("a.yml", RULE))
+    data = path.read_bytes()
+    with path.open("wb") as file:
+        file.truncate(package.MAX_PACKAGE_BYTES)
+        file.seek(0, os.SEEK_END)
+        file.write(data)
+    assert "larger than 32 MiB" in refused(path, tmp_path / "x")
 
 
 @pytest.mark.parametrize(

@@ -153,13 +153,13 @@ def rule_of(source: dict[str, str], first: Any, second: Any, condition: str) -> 
     st.lists(st.builds(rule_of, LOGSOURCES, DETECTIONS, DETECTIONS, CONDITIONS), min_size=1, max_size=5),
     st.lists(EVENTS, min_size=1, max_size=5),
     st.sampled_from([1, 2_000, 1 << 20]),
-    st.sampled_from([0.0, 1e9]),
+    st.sampled_from([0, 64]),
 )
 def test_the_verdict_is_that_of_all_rules_one_by_one(
-    rules: list[Rule], events: list[Event], memo_bytes: int, late_cost: float
+    rules: list[Rule], events: list[Event], memo_bytes: int, eager_searches: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "MAX_LATE_COST", late_cost)
+        patch.setattr(program, "MAX_EAGER_SEARCHES", eager_searches)
         matcher, plain = Matcher(rules, memo_bytes), PlainMatcher(rules)
     for _ in range(2):  # the second time from the memos
         for event in events:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from siemd.detection import DetectionConfig, Ruleset, load_ruleset, reload
+from siemd.detection import DetectionConfig, Ruleset, load_ruleset, reload, rulefolders
 from siemd.detection.config import ImportedConfig
 from siemd.detection.package import import_rules
 from siemd.detection.reload import RuleWatcher
@@ -158,3 +158,34 @@ async def test_an_import_is_noticed_and_replaced_as_a_whole(tmp_path: Path) -> N
         import_rules(source, imported / "x")
         await watched.until(lambda: [rule.name for rule in watched.used[-1].rules] == ["b"])
     assert [rule.name for rule in watched.used[0].rules] == ["a"]
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_folder_that_may_not_be_read_keeps_the_old_set_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.yml").write_text(RULE)
+    watched = Watched(tmp_path)
+    scan = os.scandir
+
+    def refuse(path: Any) -> Any:  # what root, who may read everything, cannot have otherwise
+        if Path(path).name == "deep":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    async with watched.running():
+        watched.watcher.request()
+        await watched.until(lambda: watched.health.status == "degraded" or watched.used)
+    assert watched.used == []
+    assert "deep: cannot be read: Permission denied" in watched.health.detail
+
+
+def test_files_beyond_the_limit_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rulefolders, "MAX_FILES", 2)
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.yml").write_text(RULE)
+    ruleset = load_ruleset(DetectionConfig(rules=[str(tmp_path)]))
+    assert len(ruleset.rules) == 2
+    assert "more than 2 files" in str(ruleset.problems[0])

@@ -179,6 +179,31 @@ MISTAKES: list[tuple[str, int, int, str]] = [
         "refers to itself",
     ),
     (BASE + "---\n" + BASE, 8, 7, "already that of rules.yml"),
+    (HEAD + "detection: {s: {A|minute: .inf}, condition: s}\n", 3, 27, "expected a whole number"),
+    (HEAD + "detection: {s: {A|hour: '1.e999'}, condition: s}\n", 3, 25, "expected a whole number"),
+    (HEAD + "detection: {s: {A|re: '(?a)(?u)x'}, condition: s}\n", 3, 23, "not a regular expression"),
+    (
+        HEAD + "detection:\n  s:\n    A|windash:\n" + "      - '-a -b -c -d'\n" * 1_000 + "  condition: s\n",
+        326,
+        9,
+        "more than 200000 tests",
+    ),
+    (
+        HEAD
+        + "detection:\n"
+        + "".join(f"  s{n}: {{A|windash: '-a -b -c -d'}}\n" for n in range(330))
+        + "  condition: s1\n",
+        324,
+        10,
+        "more than 200000 tests",
+    ),
+    (
+        HEAD + "detection:\n  s:\n    A:\n" + "".join(f"      - v{n}\n" for n in range(2_000)) + "  t: {B: x}\n"
+        "  condition: " + "s and t or " * 101 + "t\n",
+        2007,
+        14,
+        "more than 200000 tests",
+    ),
 ]
 
 
@@ -305,3 +330,28 @@ def test_any_condition_gives_rules_or_file_errors(condition: str) -> None:
     import json
 
     never_crashes(HEAD + f"detection: {{s: {{A: x}}, s_1: {{B: y}}, condition: {json.dumps(condition)}}}\n")
+
+
+def test_a_name_pattern_with_many_stars_ends(tools: Any) -> None:
+    """It took longer than anybody waits, in a thread that let no other one run."""
+    text = HEAD + f"detection: {{{'a' * 200}: {{A: x}}, condition: 1 of {'*a' * 40}b}}\n"
+    (problem,) = tools.problems(text)
+    assert "no detection matches" in problem
+    tools.rules(text.replace("*ab}", "*a}"))
+
+
+def test_what_a_rule_says_of_itself_gives_a_terminal_no_orders() -> None:
+    text = (
+        'title: "t\\e[2Jt"\nname: "n\\x9b1m"\nid: "\\e]0;x\\a"\ndescription: "a\\nb\\tc\\u202e"\ntags: ["\\e[0m"]\n'
+        "logsource: {product: windows}\ndetection: {s: {A: x}, condition: s}\n"
+    )
+    (rule,), problems = read_rules("x.yml", text)
+    assert problems == []
+    assert isinstance(rule, Rule)
+    assert (rule.title, rule.name, rule.id) == ("t�[2Jt", "n�1m", "�]0;x�")
+    assert (rule.description, rule.tags) == ("a\nb\tc�", ("�[0m",))
+
+
+def test_a_file_whose_name_is_no_text_can_be_told() -> None:
+    _, (problem,) = read_rules("a\udcff.yml", "- x\n")
+    assert str(problem).encode().startswith(b"a?.yml:1:1: ")

@@ -106,6 +106,38 @@ def test_times_of_day(tmp_path: Path, tools: Any, condition: str, hours: float, 
     assert (detector.process([fact]) == []) is hidden
 
 
+@pytest.mark.parametrize(
+    ("condition", "fields", "hidden"),
+    [
+        ("group: {ports: '443'}", {"ports": [443]}, True),
+        ("group: {ports: '443'}", {"ports": [443, 22]}, False),
+        ("group: {ports: ['443', '22']}", {"ports": [443, 22]}, True),
+        ("group: {ports: '*'}", {"ports": []}, False),
+        ("group: {ports: '*'}", {}, False),
+        ("group: {ports: '*'}", {"ports": [443, {"a": 22}]}, False),
+    ],
+)
+def test_all_values_of_a_list_must_be_meant(
+    tmp_path: Path, tools: Any, condition: str, fields: dict[str, Any], hidden: bool
+) -> None:
+    """Who puts a value that is known beside another must not hide the other one with it."""
+    detector = detector_of(tmp_path, f"{HEAD}, rules: ping, {condition}")
+    alerts = detector.process([tools.fact(0, "ping", source_ip="10.0.0.1", fields=fields)])
+    assert rules_of(alerts) == ([] if hidden else ["ping"])
+
+
+def test_a_list_of_sources_is_hidden_only_if_all_are_inside(tmp_path: Path, tools: Any) -> None:
+    (tmp_path / "rules.yml").write_text(
+        "title: t\nname: r\nlogsource: {product: windows}\ndetection: {s: {A: x}, condition: s}\nsiemd: {group: [A]}\n"
+    )
+    entry = f"{HEAD}, rules: r, source: 10.0.0.0/8"
+    (tmp_path / "quiet.yml").write_text(f"suppressions:\n  - {{{entry}}}\n")
+    config = DetectionConfig(rules=[str(tmp_path / "rules.yml")], suppressions=[str(tmp_path / "quiet.yml")])
+    detector = Detector(load_ruleset(config), config, "web-1")
+    assert rules_of(detector.process([tools.log(0, A="x", source_ip=["10.0.0.1", "10.0.0.2"])])) == []
+    assert rules_of(detector.process([tools.log(0, A="x", source_ip=["10.0.0.1", "8.8.8.8"])])) == ["r"]
+
+
 def test_an_expired_one_hides_nothing_and_is_told(tmp_path: Path, tools: Any) -> None:
     detector = detector_of(tmp_path, f"{HEAD}, rules: ping")
     suppressions = detector.ruleset.suppressions
@@ -165,6 +197,8 @@ MISTAKES = [
     (f"suppressions:\n  - {{{HEAD}, rules: x, days: someday}}\n", 2, 106, "unknown day 'someday'"),
     (f"suppressions:\n  - {{{HEAD}, rules: x, from: noon}}\n", 2, 106, "a time of day"),
     (f"suppressions:\n  - {{{HEAD}, rules: x, from: '24:00'}}\n", 2, 106, "a time of day"),
+    (f"suppressions:\n  - {{{HEAD}, rules: x, from: '08:00', to: '08:00'}}\n", 2, 119, "same as 'from'"),
+    (f"suppressions:\n  - {{{HEAD}, rules: x, to: '00:00'}}\n", 2, 104, "same as 'from'"),
     (f"suppressions:\n  - {{{HEAD}, rules: x, timezone: Mars/Base}}\n", 2, 110, "no time zone"),
     (f"suppressions:\n  - {{{HEAD}, rules: x, timezone: ../../etc/passwd}}\n", 2, 110, "no time zone"),
 ]
