@@ -95,9 +95,11 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "siemd"
 
     def settle(self) -> None:
-        """Fill in what depends on data_dir: where imported rules are."""
+        """Fill in what depends on data_dir: where imported rules are, and what the API writes."""
         if self.detection.imported.folder == "auto":
             self.detection.imported.folder = str(self.data_path() / "rules")
+        if self.detection.managed == "auto":
+            self.detection.managed = str(self.data_path())
 
     def log_path(self) -> Path:
         """siemd's own log."""

@@ -26,7 +26,7 @@ LAYERS = [
     {"logs", "lock", "supervise", "outlet"},
     {"sources", "detection", "notify", "service", WEB_CONFIG},
     {"storage"},
-    {"config", "config_docs"},
+    {"config", "config_docs", "collected"},
     {"status", "restart"},
     {"web"},
     {"app", "replay"},

@@ -11,6 +11,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from siemd.errors import UserError
+from siemd.storage.columns import BadQuery
 from siemd.storage.database import QueryTimeout
 from siemd.storage.store import StoreError
 
@@ -71,6 +72,10 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
         return _problem(503, text, "urn:siemd:problem:store"), {"Retry-After": "2"}
     if isinstance(error, RecursionError):  # a body of ten thousand brackets, which is all that gets as deep
         return _problem(400, "the body is nested too deeply"), {}
+    if isinstance(error, BadQuery):
+        problem = _problem(422, str(error)[:1000])
+        problem.errors = [FieldError(error.message[:300], error.field, "query")] if error.field else []
+        return problem, {}
     if isinstance(error, UserError):  # what a person asked for can't be done, and the sentence says why
         return _problem(422, str(error)[:1000]), {}
     return _problem(500, "siemd made a mistake; its log says more"), {}

@@ -21,6 +21,7 @@ from siemd.web.access.tokens import Tokens
 from siemd.web.access.users import Users
 from siemd.web.cookies import cookie_name, read_cookie
 from siemd.web.origin import Client
+from siemd.web.triage import Triage
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -39,6 +40,7 @@ class Services:
         self.tokens = Tokens(database)
         self.users = Users(database, self.sessions, self.audit)
         self.factors = Factors(database, self.sessions, self.audit)
+        self.triage = Triage(database, self.audit)
         self.passwords = Passwords()
         self.login = Login(database, self.users, self.sessions, self.factors, self.passwords, self.audit)
 

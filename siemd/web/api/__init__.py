@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar.types import ControllerRouterHandler
 
 from siemd.web import openapi, pages
-from siemd.web.api import account, audit, session, setup, tokens, users
+from siemd.web.api import account, alerts, audit, events, session, setup, statistics, tokens, users
 
 HANDLERS: list[ControllerRouterHandler] = [
     *session.HANDLERS,
@@ -14,6 +14,9 @@ HANDLERS: list[ControllerRouterHandler] = [
     *users.HANDLERS,
     *audit.HANDLERS,
     *setup.HANDLERS,
+    *events.HANDLERS,
+    *statistics.HANDLERS,
+    *alerts.HANDLERS,
     *openapi.HANDLERS,
     *pages.HANDLERS,
 ]
