@@ -19,7 +19,7 @@ from siemd.storage.values import INT64_MAX
 from siemd.storage.words import words_condition
 
 MAX_ROWS = 1000  # a page
-EXPORT_PAGE_ROWS = 2000
+EXPORT_PAGE_ROWS = 500  # so that reading them holds the event loop for some milliseconds only
 
 
 class Search(msgspec.Struct, kw_only=True):

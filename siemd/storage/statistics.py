@@ -123,7 +123,7 @@ async def counts_over_time(
     top, _whole = await (await _question(database, counted, asked, 0)).top(limit, timeout_s)
     question = await _question(database, counted, asked, step_s)
     rows = await question.among([row["value"] for row in top], timeout_s)
-    lines = [line(row for row in rows if question.same(row["value"], one["value"])) for one in top]
+    lines = [line(found) for found in _sorted_out(rows, [one["value"] for one in top])]
     series = [Series(question.shown(one["value"]), counts, sum(counts)) for one, counts in zip(top, lines, strict=True)]
     left = [every - sum(one[index] for one in lines) for index, every in enumerate(everything)]
     left = [max(0, value) for value in left]  # rows that came between the statements
@@ -149,7 +149,6 @@ class _Question:
             self._value = member(database.dialect, column.name, by.native) if by.native else Sql(column.name)
             caseless = column.kind == "text" and column.caseless
             self._collate = " COLLATE NOCASE" if caseless and database.dialect == "sqlite" else ""
-        self._caseless = bool(by and by.column.kind == "text" and by.column.caseless)
 
     async def ask(
         self, select: str, tail: str, timeout_s: float, *, last: Sequence[Any] = (), among: Sql = _ALL
@@ -198,15 +197,21 @@ class _Question:
             "slot, value, SUM(n) AS n", f" GROUP BY slot, value{self._collate}", timeout_s, among=among
         )
 
-    def same(self, left: Any, right: Any) -> bool:
-        """Whether the store takes two values for one."""
-        if self._caseless and isinstance(left, str) and isinstance(right, str):
-            return left.lower() == right.lower()
-        return bool(left == right)
-
     def shown(self, value: Any) -> Any:
         """A value as answers hold it."""
         return json_value(value) if self._by is not None and self._by.native else value
+
+
+def _sorted_out(rows: Rows, values: Sequence[Any]) -> list[Rows]:
+    """Rows by which of the values they have. Of texts that it takes for one a store names any: `security`, `Security`."""
+    exactly = {value: index for index, value in enumerate(values)}
+    nearly = {str(value).lower(): index for index, value in enumerate(values)}
+    found: list[Rows] = [[] for _ in values]
+    for row in rows:
+        index = exactly.get(row["value"], nearly.get(str(row["value"]).lower()))
+        if index is not None:
+            found[index].append(row)
+    return found
 
 
 async def _question(database: Database, counted: Counted, by: Asked | None, step_s: int) -> _Question:

@@ -18,6 +18,7 @@ from siemd.storage.tables import time_text
 
 DAY_US = 86_400_000_000
 SAMPLES = 20
+PAGE_ROWS = 50  # with up to 256 KiB of evidence each
 
 
 class Preview(msgspec.Struct):
@@ -61,7 +62,7 @@ async def preview_suppression(
         "WHERE last_seen >= ? AND last_seen <= ? ORDER BY last_seen DESC"
     )
     bounds = (time_text(end_us - days * DAY_US), time_text(end_us))
-    async with aclosing(database.stream(sql, bounds, page_rows=500, timeout_s=timeout_s)) as pages:
+    async with aclosing(database.stream(sql, bounds, page_rows=PAGE_ROWS, timeout_s=timeout_s)) as pages:
         async for page in pages:
             for row in page:
                 result.examined += 1

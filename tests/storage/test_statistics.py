@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
@@ -24,7 +26,7 @@ from siemd.storage.pieces import State, pieces, rollup_for, rollup_state
 from siemd.storage.reading import time_us
 from siemd.storage.rollups import ROLLED_UP, tables_of
 from siemd.storage.statistics import Counted, counts_over_time, top_values, total
-from siemd.storage.store import Store, open_store
+from siemd.storage.store import Store, StoreError, Written, open_store
 from siemd.storage.tables import TABLES, time_text
 from support.batches import batch, log, probe, usage
 from support.mariadb import MariaServer
@@ -161,6 +163,71 @@ async def test_writers_of_several_hosts_count_together(
     await assert_whole(database)
     for one in stores:
         await one.close()
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from siemd.storage import StorageConfig, open_store
+from tests_mixed import mixed
+
+async def main():
+    store = open_store(StorageConfig(url=sys.argv[1]), Path("."))
+    await store.open()
+    for epoch in range(1, 10_000):
+        for batches in (mixed(epoch, 30, epoch), mixed(epoch, 60, epoch)):
+            await store.write(batches)
+        print(epoch, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_writer_leaves_rows_and_rollups_agreed(
+    store_config: StorageConfig, store: Store, database: Database
+) -> None:
+    """kill -9 in the middle of writing, five times; then what was last written comes again."""
+    code = WRITER.replace("from tests_mixed import mixed", "from storage.test_statistics import mixed")
+    folder = Path(__file__).parents[1]
+    for round_number in range(1, 6):
+        writer = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, store_config.url, cwd=folder, stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{folder.parent}"},
+        )  # fmt: skip
+        assert writer.stdout is not None
+        last = 0
+        for _ in range(round_number * 2):
+            last = int(await writer.stdout.readline())
+        await asyncio.sleep(random.Random(round_number).random() / 50)  # anywhere within a write
+        writer.kill()
+        await writer.wait()
+        assert last
+    await assert_whole(database)
+    await store.write(mixed(1, 60, 1))
+    await assert_whole(database)
+
+
+async def test_a_killed_server_leaves_rows_and_rollups_agreed(
+    mariadb: MariaServer, mysql_config: StorageConfig, tmp_path: Path
+) -> None:
+    store, database = open_store(mysql_config, tmp_path), open_database(mysql_config, tmp_path)
+    await store.open()
+    for epoch in range(1, 4):
+        writing = [store.write(mixed(epoch * 10 + part, 400, epoch * 10 + part)) for part in range(4)]
+
+        async def kill(epoch: int = epoch) -> None:
+            await asyncio.sleep(epoch / 100)  # anywhere within a write
+            mariadb.kill()
+
+        done = await asyncio.gather(*writing, kill(), return_exceptions=True)
+        assert all(one is None or isinstance(one, StoreError | Written) for one in done), done
+        mariadb.start()
+        for part in range(4):
+            await store.write(mixed(epoch * 10 + part, 400, epoch * 10 + part))  # again, as the shipper does
+    await assert_whole(database)
+    assert await total(database, Counted(table="logs")) == 3 * 4 * 400
+    await database.close()
+    await store.close()
 
 
 async def test_rows_from_before_the_rollups_are_counted_afterwards(
