@@ -32,8 +32,8 @@ Name = Annotated[str, Meta(max_length=MAX_NAME_CHARS)]
 IncidentId = FromPath[str]
 
 
-def _listed(what: str) -> Any:
-    return QueryParameter(max_length=2000, description=f"{what}, with commas; empty: any.")
+def _listed(what: str, name: str | None = None) -> Any:
+    return QueryParameter(name=name, max_length=2000, description=f"{what}, with commas; empty: any.")
 
 
 class Incident(msgspec.Struct):
@@ -132,7 +132,7 @@ async def list_alerts(
     asked: TheAsked,
     request: Request[Any, Any, Any],
     services: TheServices,
-    state: Annotated[str, _listed("new, acknowledged, closed")] = "",
+    states: Annotated[str, _listed("new, acknowledged, closed", "state")] = "",
     assignee: Annotated[str, _listed("Names; - for nobody")] = "",
     verdict: Annotated[str, _listed("true_positive, false_positive")] = "",
     status: Annotated[str, _listed("open, closed")] = "",
@@ -146,7 +146,7 @@ async def list_alerts(
     cursor: Annotated[str, QueryParameter(max_length=2000)] = "",
 ) -> Response[IncidentPage]:
     """One page of incidents that were last seen in the time range (the last 30 days when none is given)."""
-    wanted = _question(asked, state, assignee, verdict, status, level, rule, host, tag)
+    wanted = _question(asked, states, assignee, verdict, status, level, rule, host, tag)
     wanted.sort, wanted.descending, wanted.limit, wanted.cursor = sort, order == "desc", limit, cursor
     page = await list_incidents(services.database, wanted, timeout_s=services.web.limits.query_time_s)
     made = IncidentPage([_incident(row) for row in page.rows], page.next)
@@ -157,7 +157,7 @@ async def list_alerts(
 async def count_alerts(
     asked: TheAsked,
     services: TheServices,
-    state: Annotated[str, _listed("new, acknowledged, closed")] = "",
+    states: Annotated[str, _listed("new, acknowledged, closed", "state")] = "",
     assignee: Annotated[str, _listed("Names; - for nobody")] = "",
     verdict: Annotated[str, _listed("true_positive, false_positive")] = "",
     status: Annotated[str, _listed("open, closed")] = "",
@@ -167,7 +167,7 @@ async def count_alerts(
     tag: Annotated[str, _listed("Tags such as attack.t1046")] = "",
 ) -> IncidentCounts:
     """How many incidents the same question finds."""
-    wanted = _question(asked, state, assignee, verdict, status, level, rule, host, tag)
+    wanted = _question(asked, states, assignee, verdict, status, level, rule, host, tag)
     found = await count_incidents(services.database, wanted, timeout_s=services.web.limits.query_time_s)
     return msgspec.convert(found, IncidentCounts)
 
@@ -232,14 +232,14 @@ async def comment_alert(
 
 
 def _question(
-    asked: Asked, state: str, assignee: str, verdict: str, status: str, level: str, rule: str, host: str, tag: str
+    asked: Asked, states: str, assignee: str, verdict: str, status: str, level: str, rule: str, host: str, tag: str
 ) -> Incidents:
     return Incidents(
         start_us=asked.start_us,
         end_us=asked.end_us,
         filters=asked.filters,
         words=asked.words,
-        states=comma_list(state),
+        states=comma_list(states),
         assignees=["" if name == "-" else name for name in comma_list(assignee)],
         verdicts=comma_list(verdict),
         statuses=comma_list(status),
