@@ -107,5 +107,7 @@ def _headers(error: HTTPException) -> dict[str, str]:
 
 def _field_error(extra: dict[str, Any]) -> FieldError:
     return FieldError(
-        message=str(extra.get("message", ""))[:300], key=str(extra.get("key", "")), where=str(extra.get("source", ""))
+        message=str(extra.get("message", ""))[:300],
+        key=str(extra.get("key", "")),
+        where=str(getattr(extra.get("source", ""), "value", extra.get("source", ""))),
     )

@@ -20,7 +20,9 @@ from siemd.web.access.sessions import Sessions
 from siemd.web.access.tokens import Tokens
 from siemd.web.access.users import Users
 from siemd.web.cookies import cookie_name, read_cookie
+from siemd.web.documents import Settings, Views
 from siemd.web.origin import Client
+from siemd.web.rulebook import RuleBook
 from siemd.web.triage import Triage
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -41,6 +43,11 @@ class Services:
         self.users = Users(database, self.sessions, self.audit)
         self.factors = Factors(database, self.sessions, self.audit)
         self.triage = Triage(database, self.audit)
+        self.views = Views(database, self.audit)
+        self.settings = Settings(database, self.audit)
+        if config.detection.managed == "auto":
+            config.detection.managed = str(data_dir)
+        self.rulebook = RuleBook(config.detection, database, self.audit)
         self.passwords = Passwords()
         self.login = Login(database, self.users, self.sessions, self.factors, self.passwords, self.audit)
 

@@ -5,7 +5,23 @@ from __future__ import annotations
 from litestar.types import ControllerRouterHandler
 
 from siemd.web import openapi, pages
-from siemd.web.api import account, alerts, audit, events, session, setup, statistics, tokens, users
+from siemd.web.api import (
+    account,
+    alerts,
+    audit,
+    events,
+    health,
+    hosts,
+    rules,
+    session,
+    settings,
+    setup,
+    statistics,
+    suppressions,
+    tokens,
+    users,
+    views,
+)
 
 HANDLERS: list[ControllerRouterHandler] = [
     *session.HANDLERS,
@@ -17,6 +33,12 @@ HANDLERS: list[ControllerRouterHandler] = [
     *events.HANDLERS,
     *statistics.HANDLERS,
     *alerts.HANDLERS,
+    *rules.HANDLERS,
+    *suppressions.HANDLERS,
+    *hosts.HANDLERS,
+    *health.HANDLERS,
+    *views.HANDLERS,
+    *settings.HANDLERS,
     *openapi.HANDLERS,
     *pages.HANDLERS,
 ]
