@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -42,7 +43,7 @@ def parts_of(path: Path, text: str, kind: str, key: str) -> list[Part]:
     """The documents of a file; joined they are its text again. kind: `overlay`; key: what names an entry."""
     starts = [match.start() for match in _MARKER.finditer(text)]
     cuts = sorted({0, *starts, len(text)})
-    return [_part(path, text[start:end], kind, key) for start, end in zip(cuts, cuts[1:], strict=False) if start < end]
+    return [_part(path, text[start:end], kind, key) for start, end in pairwise(cuts) if start < end]
 
 
 def with_entry(path: Path, text: str, kind: str, key: str, entry: dict[str, Any], comment: str) -> str:
@@ -116,6 +117,10 @@ class ManagedFile:
                 yield Edit(self, await asyncio.to_thread(_read, self.path))
             finally:
                 lock.close()
+
+    def text_with(self, entry: dict[str, Any]) -> str:
+        """The file's text as it would be with an entry; reads the file, changes nothing."""
+        return self.put(_read(self.path), entry, "a try")
 
     def put(self, text: str, entry: dict[str, Any], comment: str) -> str:
         """See with_entry."""

@@ -106,8 +106,9 @@ def _headers(error: HTTPException) -> dict[str, str]:
 
 
 def _field_error(extra: dict[str, Any]) -> FieldError:
+    source = extra.get("source", "")
     return FieldError(
         message=str(extra.get("message", ""))[:300],
         key=str(extra.get("key", "")),
-        where=str(getattr(extra.get("source", ""), "value", extra.get("source", ""))),
+        where=str(getattr(source, "value", source)),
     )

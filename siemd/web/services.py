@@ -24,6 +24,7 @@ from siemd.web.documents import Settings, Views
 from siemd.web.origin import Client
 from siemd.web.rulebook import RuleBook
 from siemd.web.triage import Triage
+from siemd.web.trials import Trials
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -48,6 +49,7 @@ class Services:
         if config.detection.managed == "auto":
             config.detection.managed = str(data_dir)
         self.rulebook = RuleBook(config.detection, database, self.audit)
+        self.trials = Trials(config.detection, database, config.web.limits.query_time_s)
         self.passwords = Passwords()
         self.login = Login(database, self.users, self.sessions, self.factors, self.passwords, self.audit)
 

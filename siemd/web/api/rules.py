@@ -127,7 +127,7 @@ async def list_rules(
     return await asyncio.to_thread(_listed, ruleset, words.lower().split(), used)
 
 
-@get("/api/v1/rules/problems", opt=READ, tags=["rules"])
+@get("/api/v1/rule-problems", opt=READ, tags=["rules"])
 async def list_problems(services: TheServices) -> RuleProblems:
     """What is wrong with rules, overlays and suppressions."""
     ruleset = await services.rulebook.rules()
@@ -136,7 +136,7 @@ async def list_problems(services: TheServices) -> RuleProblems:
     )
 
 
-@get("/api/v1/rules/coverage", opt=READ, tags=["rules"])
+@get("/api/v1/rule-coverage", opt=READ, tags=["rules"])
 async def show_coverage(
     services: TheServices,
     platform: Annotated[Literal["here", "linux", "windows"], QueryParameter(description="Of which host.")] = "here",

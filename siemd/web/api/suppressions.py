@@ -1,4 +1,4 @@
-"""Suppressions: what must not open incidents, each with owner, reason and expiry, tried on the past before it is kept."""
+"""Suppressions: what must not open incidents, with owner, reason and expiry; each can be tried on the past first."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def add_suppression(
     return await _put(request, principal, services, data.name, data.suppression, "suppression.added")
 
 
-@post("/api/v1/suppressions/preview", opt=WRITE, tags=["suppressions"], status_code=200)
+@post("/api/v1/suppression-preview", opt=WRITE, tags=["suppressions"], status_code=200)
 async def preview(data: JSONBody[PreviewRequest], services: TheServices) -> Preview:
     """What it would have hidden: incidents of the last days, and how people had closed them."""
     text = yaml.safe_dump({"suppressions": [entry_of("preview", data.suppression)]}, sort_keys=False)
