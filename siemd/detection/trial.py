@@ -41,7 +41,13 @@ class Setup(msgspec.Struct):
 
 
 SETUP_TO_BYTES = msgspec.json.Encoder(enc_hook=str)  # durations as people write them
-BYTES_TO_SETUP = msgspec.json.Decoder(Setup, dec_hook=lambda kind, value: kind.parse(value))
+
+
+def _parsed(kind: Any, value: Any) -> Any:
+    return kind.parse(value)
+
+
+BYTES_TO_SETUP = msgspec.json.Decoder(Setup, dec_hook=_parsed)
 
 
 class Look(msgspec.Struct):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from litestar import Litestar, Request
@@ -18,7 +18,7 @@ from siemd.web.access.principal import Principal
 from siemd.web.access.roles import Right
 from siemd.web.origin import Host, is_same_origin
 from siemd.web.problems import Refused, handle
-from siemd.web.services import Connection, Services, client
+from siemd.web.services import Connection, Services, client, token_header
 from siemd.web.shell import Shell
 
 Route = tuple[str, str, BaseRouteHandler]  # path, method (or WEBSOCKET), handler
@@ -116,16 +116,16 @@ async def _authorized(services: Services, connection: Connection, handler: BaseR
 
 def is_own_page(connection: Connection) -> bool:
     """Whether a WebSocket is opened by siemd's own page, or by a program with a token."""
-    if connection.headers.get("authorization") is not None:
+    if token_header(connection) is not None:
         return True
     host: Host = connection.scope["siemd_host"]  # type: ignore[typeddict-item]
     return is_same_origin(connection.headers.get("origin", ""), client(connection).scheme, host)
 
 
-async def is_still_allowed(services: Services, connection: Connection, right: Right) -> bool:
+async def is_still_allowed(services: Services, connection: Connection, rights: Iterable[Right]) -> bool:
     """Whether who opened a connection that stays (a WebSocket) may still do so: ask every few seconds."""
-    principal = await services.identify(connection)
-    return principal is not None and principal.may(right)
+    principal = await services.identify(connection, touch=False)
+    return principal is not None and all(map(principal.may, rights))
 
 
 def principal_of(connection: Connection) -> Principal:

@@ -72,6 +72,7 @@ class WebServer:
                 group.create_task(self._keep_serving(app), name="web")
                 group.create_task(supervise(self._first_start, self.health), name="web set-up")
                 group.create_task(supervise(self._tidy, self.health), name="web tidy")
+                group.create_task(supervise(self.services.live.run, self.health), name="live")
                 group.create_task(supervise(self.services.trials.run, self.health), name="rule tests")
         finally:
             await self.services.close()

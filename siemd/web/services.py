@@ -21,12 +21,15 @@ from siemd.web.access.tokens import Tokens
 from siemd.web.access.users import Users
 from siemd.web.cookies import cookie_name, read_cookie
 from siemd.web.documents import Settings, Views
+from siemd.web.live import Live
 from siemd.web.origin import Client
 from siemd.web.rulebook import RuleBook
 from siemd.web.triage import Triage
 from siemd.web.trials import Trials
 
 Connection = ASGIConnection[Any, Any, Any, Any]
+SUBPROTOCOL = "siemd.v1"  # of WebSockets
+TOKEN_PROTOCOL = "siemd.token."  # noqa: S105 - what stands before a token among the subprotocols; never said back
 
 
 class Services:
@@ -49,6 +52,7 @@ class Services:
         if config.detection.managed == "auto":
             config.detection.managed = str(data_dir)
         self.rulebook = RuleBook(config.detection, database, self.audit)
+        self.live = Live(database)
         self.trials = Trials(config.detection, database, config.web.limits.query_time_s)
         self.passwords = Passwords()
         self.login = Login(database, self.users, self.sessions, self.factors, self.passwords, self.audit)
@@ -58,19 +62,39 @@ class Services:
         self.passwords.close()
         await self.database.close()
 
-    async def identify(self, connection: Connection) -> Principal | None:
-        """Who is behind a request; a token goes before a cookie, and a wrong token is nobody."""
-        header = connection.headers.get("authorization")
+    async def identify(self, connection: Connection, *, touch: bool = True) -> Principal | None:
+        """Who is behind a request; a token goes before a cookie, and a wrong token is nobody.
+
+        touch: whether that is a use of the session or token, which keeps it from ending for want of use.
+        """
+        header = token_header(connection)
         if header is not None:
             token = bearer_token(header)
-            return await self.tokens.find(token, client(connection).address) if token else None
+            return await self.tokens.find(token, client(connection).address, touch=touch) if token else None
         name = cookie_name(client(connection).scheme)
         cookie = read_cookie(connection.headers.get("cookie", ""), name)
-        return await self.sessions.find(cookie) if cookie else None
+        return await self.sessions.find(cookie, touch=touch) if cookie else None
 
 
 TheServices = NamedDependency[Services]  # as handlers name them: `services: TheServices`
 Caller = NamedDependency[Principal]  # and `principal: Caller`
+
+
+def offered_protocols(connection: Connection) -> list[str]:
+    """The subprotocols that a WebSocket's client offers."""
+    offered = connection.headers.get("sec-websocket-protocol", "")
+    return [part.strip() for part in offered.split(",")]
+
+
+def token_header(connection: Connection) -> str | None:
+    """What a client says in Authorization; a WebSocket of a browser, which can't, says it among its subprotocols."""
+    header = connection.headers.get("authorization")
+    scope: Any = connection.scope
+    if header is None and scope["type"] == "websocket":
+        tokens = [one for one in offered_protocols(connection) if one.startswith(TOKEN_PROTOCOL)]
+        if tokens:
+            return f"Bearer {tokens[0].removeprefix(TOKEN_PROTOCOL)}" if len(tokens) == 1 else ""
+    return header
 
 
 def client(connection: Connection) -> Client:

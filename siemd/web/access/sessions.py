@@ -58,8 +58,11 @@ class Sessions:
         )  # fmt: skip
         return token
 
-    async def find(self, token: str) -> Principal | None:
-        """Whose session a token is; None when it is nobody's, has ended, or its user may not log in any more."""
+    async def find(self, token: str, *, touch: bool = True) -> Principal | None:
+        """Whose session a token is; None when it is nobody's, has ended, or its user may not log in any more.
+
+        touch: whether this is a use of it, which puts off its idle end.
+        """
         hashed = hash_secret(token)
         rows = await self._database.fetch(
             "SELECT s.session_id, s.user_id, s.last_used, s.expires, s.step_up, u.name, u.role FROM sessions s "
@@ -73,7 +76,7 @@ class Sessions:
         if time_us(row["expires"]) <= now or unused_us > self._config.idle_s * 1e6:
             await self._database.execute("DELETE FROM sessions WHERE token_hash = ?", (hashed,))
             return None
-        if unused_us > min(TOUCH_S, self._config.idle_s / 10) * 1e6:
+        if touch and unused_us > min(TOUCH_S, self._config.idle_s / 10) * 1e6:
             await self._database.execute(
                 "UPDATE sessions SET last_used = ? WHERE token_hash = ?", (time_text(now), hashed)
             )

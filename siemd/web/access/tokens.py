@@ -62,7 +62,7 @@ class Tokens:
         )  # fmt: skip
         return token, token_id
 
-    async def find(self, token: str, address: str) -> Principal | None:
+    async def find(self, token: str, address: str, *, touch: bool = True) -> Principal | None:
         """Who a token speaks for, and what it may: its scopes as far as its owner's role still holds them."""
         hashed = hash_secret(token)
         rows = await self._database.fetch(
@@ -74,7 +74,7 @@ class Tokens:
         if not rows or time_us(rows[0]["expires"]) <= now:
             return None
         row = rows[0]
-        if not row["last_used"] or now - time_us(row["last_used"]) > TOUCH_S * 1e6:
+        if touch and (not row["last_used"] or now - time_us(row["last_used"]) > TOUCH_S * 1e6):
             await self._database.execute(
                 "UPDATE api_tokens SET last_used = ?, last_address = ? WHERE token_hash = ?",
                 (time_text(now), address[:64], hashed),

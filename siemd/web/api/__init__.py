@@ -12,6 +12,7 @@ from siemd.web.api import (
     events,
     health,
     hosts,
+    live,
     rule_tests,
     rules,
     session,
@@ -41,6 +42,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     *health.HANDLERS,
     *views.HANDLERS,
     *settings.HANDLERS,
+    *live.HANDLERS,
     *openapi.HANDLERS,
     *pages.HANDLERS,
 ]

@@ -74,14 +74,16 @@ def cancel_test(test_id: FromPath[str], principal: Caller, services: TheServices
 
 async def _overlay(services: Services, data: NewTest) -> str:
     """The text of the API's overlay as it would be with the tuning; empty when that changes nothing."""
-    if data.tuning is None:
-        return ""
     book = services.rulebook
     if data.source:
-        raise UserError("a draft is tuned in its own text", "leave tuning out")
+        if data.tuning is not None:
+            raise UserError("a draft is tuned in its own text", "leave tuning out")
+        return ""
     rules = (await book.rules()).find(data.rule)
     if not rules:
         raise not_found("rule")
+    if data.tuning is None:
+        return ""
     entry = entry_of(rules[0], data.tuning)
     return await asyncio.to_thread(book.overlay.text_with, entry)
 
