@@ -16,6 +16,7 @@ from litestar.types import ControllerRouterHandler
 
 from siemd.web.access.principal import Principal
 from siemd.web.access.roles import Right
+from siemd.web.disconnect import EndsWithClient
 from siemd.web.origin import Host, is_same_origin
 from siemd.web.problems import Refused, handle
 from siemd.web.services import Connection, Services, client, token_header
@@ -59,7 +60,7 @@ def create_app(services: Services, handlers: Sequence[ControllerRouterHandler]) 
 
 def create_asgi(services: Services, handlers: Sequence[ControllerRouterHandler]) -> Shell:
     """The application as the server runs it."""
-    return Shell(create_app(services, handlers), services.web)  # type: ignore[arg-type]
+    return Shell(EndsWithClient(create_app(services, handlers)), services.web)  # type: ignore[arg-type]
 
 
 def routes(app: Litestar) -> Iterator[Route]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta
 
 from siemd.storage.incidents import (
@@ -140,8 +140,8 @@ async def list_alerts(
     rule: Annotated[str, _listed("Names of rules")] = "",
     host: Annotated[str, _listed("Hosts")] = "",
     tag: Annotated[str, _listed("Tags such as attack.t1046")] = "",
-    sort: Literal["last_seen", "first_seen", "level", "count", "rule"] = "last_seen",
-    order: Literal["desc", "asc"] = "desc",
+    sort: FromQuery[Literal["last_seen", "first_seen", "level", "count", "rule"]] = "last_seen",
+    order: FromQuery[Literal["desc", "asc"]] = "desc",
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_ROWS)] = 100,
     cursor: Annotated[str, QueryParameter(max_length=2000)] = "",
 ) -> Response[IncidentPage]:
