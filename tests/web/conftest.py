@@ -9,6 +9,7 @@ import pytest
 
 from siemd.storage import StorageConfig
 from siemd.storage.database import Database, open_database
+from siemd.storage.store import Store, open_store
 from support.mariadb import MariaServer
 from support.web import Web, serving, web_config
 
@@ -44,3 +45,12 @@ async def sqlite_web(tmp_path: Path) -> AsyncIterator[Web]:
     """A running server on SQLite, for what no store has a say in."""
     async with serving(web_config(tmp_path, StorageConfig(url=f"sqlite:{tmp_path / 'web.db'}"))) as running:
         yield running
+
+
+@pytest.fixture
+async def store(web: Web, storage: StorageConfig, tmp_path: Path) -> AsyncIterator[Store]:
+    """The store behind `web`, as the daemon writes it."""
+    opened = open_store(storage, tmp_path)
+    await opened.open()
+    yield opened
+    await opened.close()
