@@ -20,6 +20,7 @@ from siemd.web.access.audit import Audit
 from siemd.web.access.principal import Actor
 from siemd.web.managed import Edit, ManagedFile
 
+WHOLE = 2.0**53  # numbers below are exact
 LOOK_EVERY_S = 1.0  # whether a file has changed
 
 
@@ -99,4 +100,4 @@ def _plain(value: Any) -> Any:
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, list):
         return [_plain(one) for one in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    return int(value) if isinstance(value, float) and abs(value) < WHOLE and value.is_integer() else value

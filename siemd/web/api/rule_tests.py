@@ -84,7 +84,7 @@ async def _overlay(services: Services, data: NewTest) -> str:
         raise not_found("rule")
     if data.tuning is None:
         return ""
-    entry = entry_of(rules[0], data.tuning)
+    entry = entry_of(rules[0], data.rule, data.tuning)
     return await asyncio.to_thread(book.overlay.text_with, entry)
 
 

@@ -170,10 +170,10 @@ async def untune_rule(
     name: FromPath[str], request: Request[Any, Any, Any], principal: Caller, services: TheServices
 ) -> None:
     """Take back what the API tuned; what others wrote into overlays stays."""
-    rule = _found(await services.rulebook.rules(), name)[0]
-    if rule.name not in await services.rulebook.overlay.entries():
+    meant = _meant(_found(await services.rulebook.rules(), name)[0], name)
+    if meant not in await services.rulebook.overlay.entries():
         raise not_found("tuning")
-    await services.rulebook.remove(services.rulebook.overlay, actor(request, principal), "rule.untuned", rule.name)
+    await services.rulebook.remove(services.rulebook.overlay, actor(request, principal), "rule.untuned", meant)
 
 
 @post("/api/v1/rules/{name:str}/enable", opt=WRITE, tags=["rules"], status_code=200)
@@ -196,7 +196,7 @@ async def _switch(
     request: Request[Any, Any, Any], principal: Principal, services: Services, name: str, *, on: bool
 ) -> list[RuleDetail]:
     rule = _found(await services.rulebook.rules(), name)[0]
-    tuning = await _tuning(services, rule) or Tuning()
+    tuning = await _tuning(services, _meant(rule, name)) or Tuning()
     tuning.enabled = on
     return await _tune(request, principal, services, name, tuning, "rule.enabled" if on else "rule.disabled")
 
@@ -206,19 +206,23 @@ async def _tune(
 ) -> list[RuleDetail]:
     book = services.rulebook
     rule = _found(await book.rules(), name)[0]
-    entry = entry_of(rule, tuning)
+    entry = entry_of(rule, name, tuning)
     said = {key: value for key, value in entry.items() if key != "rules"}
-    loaded = await book.put(book.overlay, actor(request, principal), action, entry, rule.name, **said)
-    return await _details(services, loaded, rule.name)
+    loaded = await book.put(book.overlay, actor(request, principal), action, entry, entry["rules"], **said)
+    return await _details(services, loaded, entry["rules"])
 
 
-def entry_of(rule: AnyRule, tuning: Tuning) -> dict[str, Any]:
-    """The overlay's entry that tunes a rule."""
-    if set(rule.name) & set("*?"):
-        raise UserError(f"the name {rule.name!r} would mean other rules too", "tune it in an overlay file, by its id")
-    if rule.name in ("any", "all"):
-        raise UserError(f"the name {rule.name!r} means every rule", "tune it in an overlay file, by its id")
-    return {"rules": rule.name, **plain(tuning)}
+def entry_of(rule: AnyRule, name: str, tuning: Tuning) -> dict[str, Any]:
+    """The overlay's entry that tunes a rule, or all that share its name; name: as it was asked for."""
+    meant = _meant(rule, name)
+    if set(meant) & set("*?") or meant in ("any", "all"):
+        raise UserError(f"the name {meant!r} would mean other rules too", "give the rule's id")
+    return {"rules": meant, **plain(tuning)}
+
+
+def _meant(rule: AnyRule, name: str) -> str:
+    """What names a rule in the overlay: its id, when that is what was asked for, else its name."""
+    return rule.id if name == rule.id else rule.name
 
 
 def _found(ruleset: Ruleset, name: str) -> list[AnyRule]:
@@ -228,8 +232,10 @@ def _found(ruleset: Ruleset, name: str) -> list[AnyRule]:
     return rules
 
 
-async def _tuning(services: Services, rule: AnyRule) -> Tuning | None:
-    entry = (await services.rulebook.overlay.entries()).get(rule.name)
+async def _tuning(services: Services, *names: str) -> Tuning | None:
+    """What the API tuned of a rule, by the first of its names that has an entry."""
+    entries = await services.rulebook.overlay.entries()
+    entry = next((entries[name] for name in names if name in entries), None)
     if entry is None:
         return None
     try:
@@ -240,7 +246,7 @@ async def _tuning(services: Services, rule: AnyRule) -> Tuning | None:
 
 async def _details(services: Services, ruleset: Ruleset, name: str) -> list[RuleDetail]:
     rules = _found(ruleset, name)
-    tunings = [await _tuning(services, rule) for rule in rules]
+    tunings = [await _tuning(services, rule.id, rule.name) for rule in rules]
     collected = collected_here(services.config)
 
     def describe() -> list[RuleDetail]:
