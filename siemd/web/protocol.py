@@ -96,6 +96,21 @@ class Protocol(H11Protocol):
             lost(exc)
 
         protocol.connection_lost = connection_lost
+        self._watch_stall_of(protocol)
+
+    def _watch_stall_of(self, protocol: Any) -> None:
+        """A client that takes nothing of what a WebSocket tells is cut off, too."""
+        pause, resume = protocol.pause_writing, protocol.resume_writing
+
+        def pause_writing() -> None:
+            pause()
+            self._watch_stall()
+
+        def resume_writing() -> None:
+            resume()
+            self._cancel_timers()
+
+        protocol.pause_writing, protocol.resume_writing = pause_writing, resume_writing
 
     def pause_writing(self) -> None:
         """The client takes the answer more slowly than it is made."""

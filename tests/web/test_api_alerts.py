@@ -76,7 +76,7 @@ async def test_an_incident_is_shown_with_all_that_belongs_to_it(web: Web, store:
     await web.services.database.execute(made_by_the_notifier)
     await web.services.database.execute(
         "INSERT INTO alert_notifications (id, time, incident_id, revision, kind, route, channel, target, status, "
-        "attempts, detail) VALUES (1, '2026-01-02 03:04:05.000000', ?, 1, 'open', 'all', 'email', 'ops', 'sent', 1, '')",
+        "attempts, detail) VALUES (1, '2026-01-02 03:04:05.000000', ?, 1, 'open', 'a', 'email', 'ops', 'sent', 1, '')",
         (ids[0],),
     )
     viewer = await web.as_role("viewer")

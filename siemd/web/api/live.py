@@ -65,7 +65,7 @@ async def live(socket: WebSocket[Any, Any, Any], services: TheServices) -> None:
     try:
         await socket.accept(subprotocols=SUBPROTOCOL if SUBPROTOCOL in offered_protocols(socket) else None)
         code = await _Talk(socket, services, principal, client).run()
-        if code:
+        if code and code != TOO_SLOW:  # who takes nothing hears nothing either: the connection cuts itself
             await socket.close(code=code)
     except WebSocketDisconnect:
         pass
@@ -143,7 +143,7 @@ class _Talk:
 
     async def _send(self) -> None:
         encoder = msgspec.json.Encoder()
-        stall_s = self._services.web.limits.stall_time_s
+        stall_s = 2 * self._services.web.limits.stall_time_s  # before, the connection ends by itself
         try:
             while True:
                 message = self._client.next()
