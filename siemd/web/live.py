@@ -247,15 +247,15 @@ class Live:
         if table not in self._begun:
             self._begun[table] = (await self._newest(table), set())
         high, done = self._begun[table]  # kept when the store goes away half-way, so that nothing is told twice
+        if self._database.dialect == "mysql" and high > low and not done:
+            rows = await self._count(table, low, high)  # first: what shows from now on may not be among the answers
+            self._late.append(_Slice(table, low, high, rows, time.monotonic() + LATE_S))
         found = Sql("id > ? AND id <= ?", (low, high))
         for listed in asked if high > low else ():
             key = listed[0][2].key
             if key not in done:
                 await self._answer(listed, found, "id")
                 done.add(key)
-        if self._database.dialect == "mysql" and high > low:
-            rows = await self._count(table, low, high)
-            self._late.append(_Slice(table, low, high, rows, time.monotonic() + LATE_S))
         self._places[table] = high  # smaller than before when the table was cleared
         del self._begun[table]
 

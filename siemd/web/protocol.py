@@ -55,6 +55,7 @@ class Protocol(H11Protocol):
         super().__init__(config, server_state, {}, loop)
         self._gate = gate
         self._entered = ""
+        self._upgraded = False
         self._header_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
 
@@ -87,6 +88,7 @@ class Protocol(H11Protocol):
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """From here on another protocol has the connection, which counts on until its transport ends."""
         self._cancel_timers()
+        self._upgraded = True
         super().handle_websocket_upgrade(event)
         protocol: Any = self.transport.get_protocol()
         lost = protocol.connection_lost
@@ -160,7 +162,7 @@ class Protocol(H11Protocol):
         self._watch_stall()
 
     def _waits_for_header(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+        return not self._upgraded and (self.cycle is None or self.cycle.response_complete)
 
     def _watch_header(self) -> None:
         if not self._waits_for_header():

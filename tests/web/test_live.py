@@ -211,6 +211,15 @@ async def test_a_message_that_is_too_large_ends_the_connection(sqlite_web: Web) 
             await watcher.until("the end")
 
 
+async def test_a_connection_outlives_the_deadlines_of_requests(storage: StorageConfig, tmp_path: Path) -> None:
+    limits = LimitsConfig(header_time_s=Seconds(0.2), body_time_s=Seconds(0.2), stall_time_s=Seconds(0.2))
+    async with serving(web_config(tmp_path, storage, WebConfig(limits=limits))) as web, watching(web) as watcher:
+        for _ in range(5):
+            await asyncio.sleep(0.1)
+            await watcher.say(type="ping")
+            assert (await watcher.next())["type"] == "pong"
+
+
 async def test_connections_and_subscriptions_are_bounded(sqlite_web: Web) -> None:
     async with asyncio.timeout(60):
         opened = [watching(sqlite_web) for _ in range(MOST_OF_USER)]
