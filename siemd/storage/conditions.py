@@ -237,8 +237,10 @@ def _inside(dialect: Dialect, one: Filter, address: Sql, text: str, *, prefixed:
     low, high = mapped + network.network_address.packed, mapped + network.broadcast_address.packed
     left = packed(dialect, address)
     exact = Sql(f"{left.text} BETWEEN ? AND ?", (*left.values, low, high))
+    if network.version == 6:  # of which IPv4 addresses are no part, though they are packed as if they were
+        return both([Sql(f"INSTR({address.text}, ':') > 0", address.values), exact])
     whole_bytes = network.prefixlen // 8
-    if not prefixed or network.version == 6 or not whole_bytes:
+    if not prefixed or not whole_bytes:
         return exact
     column = address.text
     octets = str(network.network_address).split(".")[:whole_bytes]

@@ -6,7 +6,7 @@ Statements mark parameters with `?` on both, and are the same text on both; whoe
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -63,7 +63,7 @@ class Database(Protocol):
         *,
         page_rows: int = PAGE_ROWS,
         timeout_s: float = QUERY_TIMEOUT_S,
-    ) -> AsyncIterator[Rows]:
+    ) -> AsyncGenerator[Rows, None]:
         """Rows of one SELECT in pages, never all in memory; timeout_s is that of one page.
 
         It holds a connection, and what it reads is kept from being cleared away, until it is read or closed

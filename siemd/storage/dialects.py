@@ -120,10 +120,20 @@ def packed(dialect: Dialect, text: Sql) -> Sql:
 
 
 def seconds(dialect: Dialect, column: str) -> str:
-    """A time as whole seconds since 1970."""
+    """A time as whole seconds since 1970, its fraction cut off (SQLite's strftime rounds .9999 up)."""
     if dialect == "mysql":
         return f"TIMESTAMPDIFF(SECOND, '1970-01-01', {column})"
-    return f"CAST(strftime('%s', {column}) AS INTEGER)"
+    return f"CAST(strftime('%s', SUBSTR({column}, 1, 19)) AS INTEGER)"
+
+
+def period(dialect: Dialect, column: str, step_s: int) -> tuple[str, str]:
+    """What to group a time by when buckets are step_s wide, and that `period` in seconds. On SQLite it is the text of
+    the hour, minute or second, which costs less than a number for every row.
+    """
+    if dialect == "mysql":
+        return seconds(dialect, column), "period"
+    length, rest = (13, ":00") if step_s % 3600 == 0 else (16, "") if step_s % 60 == 0 else (19, "")
+    return f"SUBSTR({column}, 1, {length})", f"CAST(strftime('%s', period || '{rest}') AS INTEGER)"
 
 
 def _marks(values: Sequence[Any]) -> str:

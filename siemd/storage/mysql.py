@@ -15,7 +15,7 @@ from siemd.storage.mysql_connection import FAILURES, Address, connect, explain, 
 from siemd.storage.mysql_insert import Inserter
 from siemd.storage.mysql_rollups import cut_rollups, forget_minutes, rebuild_slice
 from siemd.storage.partitions import Partition, statements
-from siemd.storage.rollups import ROLLED_UP, ROLLUPS, upsert_sql, upserts
+from siemd.storage.rollups import ROLLED_UP
 from siemd.storage.store import Migration, StoreError, Written
 from siemd.storage.tables import TABLES, time_text
 
@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 LOCK_WAIT_S = 30  # for another siemd that migrates
 DELETE_SLICE_ROWS = 5000
-_ROLL_UP = {name: upsert_sql("mysql", name) for name in ROLLUPS}
 _LOCK_NAME = "CONCAT('siemd.', DATABASE())"
 
 
@@ -121,8 +120,7 @@ class MysqlStore:
             work = await asyncio.to_thread(intake, batches, cursors)
             for name, rows in work.rows.items():
                 await self._inserter.insert(cursor, TABLES[name], rows, work)
-            for rollup, counted in await asyncio.to_thread(upserts, work):
-                await cursor.executemany(_ROLL_UP[rollup], counted)
+            await self._inserter.roll_up(cursor, work)
             await _account(cursor, work, time_text(now_us()))
         await self._connection.commit()
         self._known |= cursors.keys()
@@ -272,4 +270,6 @@ async def _delete_alerts(cursor: Any, before: str) -> int:
         "DELETE FROM alerts WHERE time < %s ORDER BY time LIMIT %s", (before, DELETE_SLICE_ROWS)
     ):
         removed += count
+    for table in ("alert_triage", "alert_comments"):  # what was made of incidents that are no more
+        await cursor.execute(f"DELETE FROM {table} WHERE incident_id NOT IN (SELECT incident_id FROM alerts)")  # noqa: S608
     return removed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -80,7 +80,7 @@ class MysqlDatabase:
         *,
         page_rows: int = PAGE_ROWS,
         timeout_s: float = QUERY_TIMEOUT_S,
-    ) -> AsyncIterator[Rows]:
+    ) -> AsyncGenerator[Rows, None]:
         """Rows of one SELECT in pages, as the server sends them; it is the client that bounds the time of each."""
         async with self._pooled(timeout_s) as pooled:
             await pooled.limit(0.0)

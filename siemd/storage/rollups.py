@@ -10,7 +10,8 @@ from __future__ import annotations
 import calendar
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from siemd.storage.database import Dialect
@@ -34,7 +35,14 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
 WITH_SOURCES = ("logs", *LOG_TABLES)
 _KEY = ("table_name", "bucket", "host", *KINDS)
 _SOURCE_KEY = ("table_name", "bucket", "source_ip", "host")
-_POSITION = {name: {column: index for index, column in enumerate(TABLES[name].names)} for name in ROLLED_UP}
+_TEXT = "VARCHAR(255) CHARACTER SET utf8mb4"
+_MYSQL_TYPES = {
+    **dict.fromkeys(("table_name", "host", "event_type", "channel", "level", "source_ip"), _TEXT),
+    **dict.fromkeys(("bucket", "event_id", "row_count"), "BIGINT"),
+}
+_EVENT_TYPE = itemgetter(TABLES["logs"].names.index("event_type"))
+_RECORD_KIND = itemgetter(*(TABLES[LOG_TABLES[0]].names.index(name) for name in DIMENSIONS[LOG_TABLES[0]]))
+_SOURCE_IP = {name: itemgetter(TABLES[name].names.index("source_ip")) for name in WITH_SOURCES}
 _minutes: dict[str, int] = {}
 
 
@@ -70,27 +78,29 @@ def upserts(work: Intake) -> list[Upsert]:
     ]
 
 
-def _tally(name: str, rows: Iterable[Row], minutes: Counter[Row], sources: Counter[Row]) -> None:
-    """Count rows, first by text, then by bucket: most of a write's rows are of a few minutes and kinds."""
-    place = _POSITION[name]
-    if name == "logs":
-        kind = place["event_type"]
-        by_text = Counter([(row[0][:16], row[1], row[kind]) for row in rows])
-        for (minute, host, event_type), count in by_text.items():
-            minutes[("logs", _minute(minute), host, event_type, "", 0, "")] += count
-    elif name == "usage_data":
-        for (minute, host), count in Counter([(row[0][:16], row[1]) for row in rows]).items():
-            minutes[(name, _minute(minute), host, "", "", 0, "")] += count
-        return
+def _tally(name: str, rows: Collection[Row], minutes: Counter[Row], sources: Counter[Row]) -> None:
+    """Count rows. Those of a write are nearly always of one host and minute, and counting the rest of them is quick."""
+    moments, hosts = {row[0][:16] for row in rows}, {row[1] for row in rows}
+    if len(moments) > 1 or len(hosts) > 1:
+        parts: dict[tuple[str, str], list[Row]] = {}
+        for row in rows:
+            parts.setdefault((row[0][:16], row[1]), []).append(row)
     else:
-        channel, event_id, level = place["channel"], place["event_id"], place["level"]
-        by_record = Counter([(row[0][:16], row[1], row[channel], row[event_id], row[level]) for row in rows])
-        for (minute, host, *kinds), count in by_record.items():
-            minutes[(name, _minute(minute), host, "", *kinds)] += count
-    address = place["source_ip"]
-    for (hour, source_ip, host), count in Counter([(row[0][:13], row[address], row[1]) for row in rows]).items():
-        if source_ip:
-            sources[(name, _minute(hour + ":00"), source_ip, host)] += count
+        parts = {(moment, host): list(rows) for moment in moments for host in hosts}
+    for (moment, host), part in parts.items():
+        minute = _minute(moment)
+        if name == "usage_data":
+            minutes[(name, minute, host, "", "", 0, "")] += len(part)
+            continue
+        if name == "logs":
+            for event_type, count in Counter(map(_EVENT_TYPE, part)).items():
+                minutes[(name, minute, host, event_type, "", 0, "")] += count
+        else:
+            for kinds, count in Counter(map(_RECORD_KIND, part)).items():
+                minutes[(name, minute, host, "", *kinds)] += count
+        hour = minute - minute % HOUR_S
+        for source_ip, count in Counter(map(_SOURCE_IP[name], part)).items():
+            sources[(name, hour, source_ip, host)] += count
 
 
 def _minute(text: str) -> int:
@@ -103,12 +113,17 @@ def _minute(text: str) -> int:
     return found
 
 
-def upsert_sql(dialect: Dialect, table: str) -> str:
-    """Adds a row of an Upsert; `?` or `%s` marks, as the driver takes them."""
-    mark = "?" if dialect == "sqlite" else "%s"
-    names = (*_key(table), "row_count")
-    values = ", ".join([mark] * len(names))
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values})" + _add(dialect, table)  # noqa: S608 - our names
+def upsert_sql(dialect: Dialect, table: str, *, json_table: bool = False) -> str:
+    """Adds a row of an Upsert; `?` or `%s` marks, as the driver takes them. json_table: all rows, as one JSON text."""
+    names = (*key_of(table), "row_count")
+    into = f"INSERT INTO {table} ({', '.join(names)}) "
+    if json_table:
+        columns = ", ".join(f"{name} {_MYSQL_TYPES[name]} PATH '$[{index}]'" for index, name in enumerate(names))
+        given = f"SELECT {', '.join(names)} FROM JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) AS unfolded"  # noqa: S608
+    else:
+        mark = "?" if dialect == "sqlite" else "%s"
+        given = f"VALUES ({', '.join([mark] * len(names))})"
+    return into + given + _add(dialect, table)
 
 
 def rebuild_sql(dialect: Dialect, table: str) -> list[str]:
@@ -130,7 +145,7 @@ def rebuild_sql(dialect: Dialect, table: str) -> list[str]:
         statements.append(
             f"INSERT INTO rollup_source_hour ({', '.join(_SOURCE_KEY)}, row_count) "
             f"SELECT '{table}', {bucket} - {bucket} % {HOUR_S} AS bucket, source_ip, host, COUNT(*) "
-            f"{within} AND source_ip <> '' GROUP BY bucket, source_ip, host" + _add(dialect, "rollup_source_hour")
+            f"{within} GROUP BY bucket, source_ip, host" + _add(dialect, "rollup_source_hour")
         )
     return statements
 
@@ -155,11 +170,12 @@ def tables_of(name: str) -> list[str]:
     return ["rollup_minute", "rollup_hour", *(["rollup_source_hour"] if name in WITH_SOURCES else [])]
 
 
-def _key(table: str) -> tuple[str, ...]:
+def key_of(table: str) -> tuple[str, ...]:
+    """The columns that name a row of a rollup."""
     return _SOURCE_KEY if table == "rollup_source_hour" else _KEY
 
 
 def _add(dialect: Dialect, table: str) -> str:
     if dialect == "mysql":
-        return " ON DUPLICATE KEY UPDATE row_count = row_count + VALUES(row_count)"
-    return f" ON CONFLICT ({', '.join(_key(table))}) DO UPDATE SET row_count = row_count + excluded.row_count"
+        return f" ON DUPLICATE KEY UPDATE row_count = {table}.row_count + VALUES(row_count)"
+    return f" ON CONFLICT ({', '.join(key_of(table))}) DO UPDATE SET row_count = row_count + excluded.row_count"

@@ -1,16 +1,11 @@
 """Search over the seed tables: filters, words, a time range, sorted, page by page, the same on every store.
 
-Pages are found by what the last row was (keyset), not by counting: rows that come meanwhile shift nothing. The cursor
-says where the next page starts; it is checked like any other input, and what it holds is only ever a parameter.
+Pages are found by what the last row was (`paging`), not by counting: rows that come meanwhile shift nothing.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -19,13 +14,12 @@ from siemd.storage.columns import BadQuery, Queryable, asked_of, columns_of, tim
 from siemd.storage.conditions import Filter, conditions, time_range
 from siemd.storage.database import QUERY_TIMEOUT_S, Database, Rows
 from siemd.storage.dialects import Sql, both
-from siemd.storage.values import INT64_MAX, clean_text
+from siemd.storage.paging import Key, Paging
+from siemd.storage.values import INT64_MAX
 from siemd.storage.words import words_condition
 
 MAX_ROWS = 1000  # a page
-EXPORT_PAGE_ROWS = 2000
-_MAX_CURSOR_CHARS = 2000
-_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?")
+EXPORT_PAGE_ROWS = 500  # so that reading them holds the event loop for some milliseconds only
 
 
 class Search(msgspec.Struct, kw_only=True):
@@ -135,83 +129,26 @@ class _Plan:
     def __init__(self, database: Database, asked: Search) -> None:
         self._database = database
         table = asked.table
-        self._time = time_column(table)
+        time = time_column(table)
         sort = asked_of(table, asked.sort)
         if sort.native or not sort.column.sortable:
             known = ", ".join(name for name, column in columns_of(table).items() if column.sortable)
             raise BadQuery(f"{table} can't be sorted by {asked.sort[:40]!r}", f"only by {known}", field="sort")
-        self._sort = sort.column
-        self._shown = _chosen(table, asked.columns)
-        needed = dict.fromkeys([*self._shown, self._sort.name, self._time, "id"])
-        keys = [self._sort.name] if self._sort.name == self._time else [self._sort.name, self._time]
-        way = "DESC" if asked.descending else "ASC"
-        self._keys = [*keys, "id"]
-        self._past = "<" if asked.descending else ">"
-        self._select = f"SELECT {', '.join(needed)} FROM {table} WHERE "  # noqa: S608 - our own names
-        self._order = f" ORDER BY {', '.join(f'{key} {way}' for key in self._keys)} LIMIT ?"
+        keys = {name: Key(name, name, columns_of(table)[name].kind) for name in (sort.column.name, time, "id")}
+        self._paging = Paging(f"{table} {sort.column.name}", [*keys.values()], descending=asked.descending)
+        shown_columns = _chosen(table, asked.columns)
+        names = ", ".join(dict.fromkeys([*shown_columns, *keys]))
+        self._select = f"SELECT {names} FROM {table} WHERE "  # noqa: S608 - our own names
         self._where = where(database, asked)
-        self._show = shown(table, self._shown)
-        self._mark = f"{table} {self._sort.name} {way}"
+        self._show = shown(table, shown_columns)
 
     async def page(self, cursor: str, limit: int, timeout_s: float) -> Page:
-        condition = self._where
-        if cursor:
-            condition = both([condition, self._after(cursor)])
-        rows = await self._database.fetch(
-            self._select + condition.text + self._order, (*condition.values, limit + 1), timeout_s=timeout_s
-        )
+        condition = both([self._where, self._paging.after(cursor)]) if cursor else self._where
+        sql = f"{self._select}{condition.text} {self._paging.order} LIMIT ?"
+        rows = await self._database.fetch(sql, (*condition.values, limit + 1), timeout_s=timeout_s)
         more = len(rows) > limit
         rows = rows[:limit]
-        return Page([self._show(row) for row in rows], self._cursor(rows[-1]) if more else "")
-
-    def _cursor(self, row: dict[str, Any]) -> str:
-        values = [self._mark, *(row[key] for key in self._keys)]
-        return base64.urlsafe_b64encode(msgspec.json.encode(values)).decode().rstrip("=")
-
-    def _after(self, cursor: str) -> Sql:
-        """What comes after the row that a cursor names; written out, so that an index serves it."""
-        values = self._read(cursor)
-        past = self._past
-        if len(self._keys) == 2:
-            time, row_id = values
-            return Sql(f"{self._time} {past}= ? AND ({self._time} {past} ? OR id {past} ?)", (time, time, row_id))
-        name = self._sort.name
-        value, time, row_id = values
-        later = f"{self._time} {past} ? OR ({self._time} = ? AND id {past} ?)"
-        return Sql(f"{name} {past}= ? AND ({name} {past} ? OR {later})", (value, value, time, time, row_id))
-
-    def _read(self, cursor: str) -> list[Any]:
-        try:
-            if len(cursor) > _MAX_CURSOR_CHARS:
-                raise ValueError
-            raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-            values = msgspec.json.decode(raw, type=list[str | int | float])
-            mark, *keys = values
-            if mark != self._mark or len(keys) != len(self._keys):
-                raise ValueError
-            if not all(_fits(column, value) for column, value in zip(self._kinds(), keys, strict=True)):
-                raise ValueError
-        except (ValueError, binascii.Error, msgspec.DecodeError):
-            raise BadQuery(
-                "the cursor is none of this question", "take `next` as it was given", field="cursor"
-            ) from None
-        return keys
-
-    def _kinds(self) -> list[str]:
-        return [self._sort.kind, *["time"] * (len(self._keys) - 2), "int"]
-
-
-def _fits(kind: str, value: str | int | float) -> bool:
-    if kind == "time":
-        if not isinstance(value, str) or not _TIME.fullmatch(value):
-            return False
-        datetime.fromisoformat(value)
-        return True
-    if kind == "int":
-        return isinstance(value, int) and -INT64_MAX <= value <= INT64_MAX
-    if kind == "real":
-        return isinstance(value, int | float)
-    return isinstance(value, str) and value == clean_text(value)
+        return Page([self._show(row) for row in rows], self._paging.cursor(rows[-1]) if more else "")
 
 
 def _chosen(table: str, names: Sequence[str] | None) -> list[str]:

@@ -30,6 +30,7 @@ from siemd.storage.store import Migration, StoreError, Written
 from siemd.storage.tables import TABLES, Row, Table, time_text
 
 DELETE_SLICE_ROWS = 5000
+TRIAGE_TABLES = ("alert_triage", "alert_comments")
 
 
 def _insert(table: Table) -> str:
@@ -102,6 +103,8 @@ class SqliteStore:
             cut = partial(_cut, name=name, before=time_text(before_s * 1_000_000))
             while count := await self._file.run(cut):
                 removed += count
+            if name == "alerts":
+                await self._file.run(_cut_triage)
         for name in ROLLED_UP:
             since_s = await self._file.run(partial(forget_minutes, name=name, now_us=now_us))
             while await self._file.run(partial(cut_rollup, rollup="rollup_minute", name=name, before_s=since_s)):
@@ -225,3 +228,11 @@ def _cut(connection: sqlite3.Connection, name: str, before: str) -> int:
             f"DELETE FROM {name} WHERE id IN (SELECT id FROM {name} WHERE {column} < ? ORDER BY {column} LIMIT ?)",  # noqa: S608
             (before, DELETE_SLICE_ROWS),
         ).rowcount
+
+
+def _cut_triage(connection: sqlite3.Connection) -> None:
+    """Delete what was made of incidents that are no more."""
+    with transaction(connection):
+        for table in TRIAGE_TABLES:
+            gone = f"DELETE FROM {table} WHERE incident_id NOT IN (SELECT incident_id FROM alerts)"  # noqa: S608
+            connection.execute(gone)

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
@@ -77,7 +77,7 @@ class SqliteDatabase:
         *,
         page_rows: int = PAGE_ROWS,
         timeout_s: float = QUERY_TIMEOUT_S,
-    ) -> AsyncIterator[Rows]:
+    ) -> AsyncGenerator[Rows, None]:
         """Rows of one SELECT in pages."""
         async with self._reader(timeout_s) as (reader, left_s):
             page = await self._work(reader, lambda: reader.begin(sql, parameters, page_rows, left_s))
