@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
@@ -21,6 +21,9 @@ from siemd.web.access.tokens import Tokens
 from siemd.web.access.users import Users
 from siemd.web.cookies import cookie_name, read_cookie
 from siemd.web.origin import Client
+
+if TYPE_CHECKING:
+    from siemd.web.access.oidc import Provider
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -40,6 +43,11 @@ class Services:
         self.users = Users(database, self.sessions, self.audit)
         self.factors = Factors(database, self.sessions, self.audit)
         self.passwords = Passwords()
+        self.provider: Provider | None = None
+        if config.web.oidc.issuer:
+            from siemd.web.access.oidc import Provider  # needs an extra
+
+            self.provider = Provider(config.web.oidc)
         self.login = Login(database, self.users, self.sessions, self.factors, self.passwords, self.audit)
 
     async def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar.types import ControllerRouterHandler
 
 from siemd.web import openapi, pages
-from siemd.web.api import account, audit, session, setup, tokens, users
+from siemd.web.api import account, audit, oidc, session, setup, tokens, users
 
 HANDLERS: list[ControllerRouterHandler] = [
     *session.HANDLERS,
@@ -14,6 +14,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     *users.HANDLERS,
     *audit.HANDLERS,
     *setup.HANDLERS,
+    *oidc.HANDLERS,
     *openapi.HANDLERS,
     *pages.HANDLERS,
 ]
