@@ -36,7 +36,7 @@ SIDE_BY_SIDE = {"sources", "detection", "notify", "service"}  # these do not kno
 ONLY_THESE_MAY_IMPORT_APP = {"commands"}  # what cli runs
 
 
-HEAVY = {"scapy", "aiomysql", "pymysql", "evtx", "litestar", "uvicorn", "websockets", "argon2", "pyotp", "authlib"}
+HEAVY = {"scapy", "aiomysql", "pymysql", "evtx", "litestar", "uvicorn", "websockets", "argon2", "pyotp", "joserfc"}
 
 
 def part(module: str) -> str:

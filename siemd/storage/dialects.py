@@ -131,7 +131,7 @@ def period(dialect: Dialect, column: str, step_s: int) -> tuple[str, str]:
     the hour, minute or second, which costs less than a number for every row.
     """
     if dialect == "mysql":
-        return seconds(dialect, column), "period"
+        return f"{seconds(dialect, column)} DIV {max(1, step_s)} * {max(1, step_s)}", "period"
     length, rest = (13, ":00") if step_s % 3600 == 0 else (16, "") if step_s % 60 == 0 else (19, "")
     return f"SUBSTR({column}, 1, {length})", f"CAST(strftime('%s', period || '{rest}') AS INTEGER)"
 

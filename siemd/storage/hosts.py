@@ -7,10 +7,15 @@ from typing import Any
 import msgspec
 
 from siemd.events import now_us
-from siemd.storage.database import Database, Rows
+from siemd.storage.columns import BadQuery
+from siemd.storage.conditions import time_range
+from siemd.storage.database import QUERY_TIMEOUT_S, Database, Rows
+from siemd.storage.dialects import Sql, both, period
 from siemd.storage.rollups import ROLLED_UP, whole_hour
 from siemd.storage.search import rfc3339
+from siemd.storage.statistics import MAX_BUCKETS, WIDTHS_S
 from siemd.storage.tables import TABLES, time_text
+from siemd.storage.values import clean_text
 
 HOUR_US = 3_600_000_000
 USAGE_WITHIN_US = HOUR_US  # what is older says nothing of how a host fares now
@@ -70,6 +75,28 @@ async def hosts_overview(database: Database, *, at_us: int | None = None) -> lis
         if row["host"] in hosts:
             hosts[row["host"]].open_alerts[row["level"]] = int(row["n"])
     return sorted(hosts.values(), key=lambda host: (host.last_seen, host.host), reverse=True)
+
+
+async def usage_over_time(
+    database: Database, *, host: str = "", start_us: int, end_us: int, width_s: int, timeout_s: float = QUERY_TIMEOUT_S
+) -> Rows:
+    """Means of every measurement by host and bucket of width_s (one of WIDTHS_S), oldest first; `time` is its start."""
+    if width_s not in WIDTHS_S or not 0 <= end_us - start_us <= MAX_BUCKETS * width_s * 1_000_000:
+        known = ", ".join(map(str, WIDTHS_S))
+        raise BadQuery(f"this makes more than {MAX_BUCKETS} buckets, or odd ones", f"widths are {known}", field="width")
+    text, moment = period(database.dialect, "time", width_s)
+    sums = ", ".join(f"SUM({name}) AS {name}" for name in _USAGE)
+    means = ", ".join(f"SUM({name}) / SUM(samples) AS {name}" for name in _USAGE)
+    of_host = Sql("host = ?", (clean_text(host),)) if host else Sql("1 = 1")
+    condition = both([time_range("time", start_us, end_us), of_host])
+    inner = f"SELECT {text} AS period, host, COUNT(*) AS samples, {sums} FROM usage_data WHERE {condition.text}"  # noqa: S608
+    rows = await database.fetch(
+        f"SELECT {moment} - {moment} % {width_s} AS slot, host, {means} FROM "  # noqa: S608 - our own names
+        f"({inner} GROUP BY period, host) AS part GROUP BY slot, host ORDER BY slot, host",
+        condition.values,
+        timeout_s=timeout_s,
+    )
+    return [{"time": rfc3339(time_text(int(row.pop("slot")) * 1_000_000)), **row} for row in rows]
 
 
 async def ledger(database: Database, *, limit: int = 1000) -> Rows:

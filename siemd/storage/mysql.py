@@ -22,6 +22,7 @@ from siemd.storage.tables import TABLES, time_text
 T = TypeVar("T")
 
 LOCK_WAIT_S = 30  # for another siemd that migrates
+MIGRATION_TIMEOUT_S = 4 * 3600.0  # building an index of a large table anew takes minutes
 DELETE_SLICE_ROWS = 5000
 _LOCK_NAME = "CONCAT('siemd.', DATABASE())"
 
@@ -38,11 +39,14 @@ class MysqlStore:
         self._connection: Any = None
         self._inserter: Inserter | None = None
         self._known: set[Key] = set()  # cursors that exist
+        self._unmigrated = True
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
         """Connect and migrate; StoreError when the server can't be reached, UserError when the schema isn't ours."""
-        await self._guard(self._open)
+        await self._guard(self._open)  # answers in time, or raises
+        if self._unmigrated:
+            await self._guard(self._migrate, MIGRATION_TIMEOUT_S)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -54,6 +58,8 @@ class MysqlStore:
         async def work() -> Written:
             if self._connection is None:
                 await self._open()
+            if self._unmigrated:
+                await self._migrate()
             return await self._write(batches)
 
         return await self._guard(work)
@@ -109,8 +115,16 @@ class MysqlStore:
             await cursor.execute("SELECT VERSION()")
             (version,) = await cursor.fetchone()
             self._inserter = Inserter(json_table=has_json_table(version))
+            self._unmigrated = bool(pending(scripts("mysql"), await _applied(cursor), str(self.address)))
+        await self._connection.rollback()  # ends the reading
+
+    async def _migrate(self) -> None:
+        if self._connection is None:
+            await self._open()
+        async with self._connection.cursor() as cursor:
             await _migrate(cursor, str(self.address))
-        await self._connection.rollback()  # ends the reading; what was migrated is committed
+        await self._connection.rollback()  # what was migrated is committed
+        self._unmigrated = False
 
     async def _write(self, batches: Sequence[Batch]) -> Written:
         assert self._inserter is not None
@@ -126,11 +140,11 @@ class MysqlStore:
         self._known |= cursors.keys()
         return Written(work.stored, work.skipped, work.rejected, work.changed_values)
 
-    async def _guard(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _guard(self, work: Callable[[], Awaitable[T]], timeout_s: float | None = None) -> T:
         """Do `work` with the writing connection; after any failure that connection is not used again."""
         async with self._lock:
             try:
-                async with asyncio.timeout(self._timeout_s):
+                async with asyncio.timeout(timeout_s or self._timeout_s):
                     return await work()
             except FAILURES as error:  # a TimeoutError is an OSError
                 self._drop()

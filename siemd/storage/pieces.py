@@ -14,6 +14,7 @@ from siemd.storage.rollups import DIMENSIONS, HOUR_S, MINUTE_S, ROLLED_UP, WITH_
 from siemd.storage.words import words_condition
 
 SECOND_US = 1_000_000
+LONG_US = 3 * 86400 * SECOND_US
 _MINUTES_MARGIN_S = 2 * HOUR_S  # minutes may be forgotten between asking from when on they are whole and reading them
 
 
@@ -89,14 +90,26 @@ def pieces(start_us: int | None, end_us: int | None, state: State, kind: str, st
 
 
 def source_of(
-    database: Database, table: str, piece: Piece, kind: str, filters: Sequence[Filter], words: str, step_s: int
+    database: Database,
+    table: str,
+    piece: Piece,
+    kind: str,
+    filters: Sequence[Filter],
+    words: str,
+    step_s: int,
+    *,
+    by_column: bool = False,
 ) -> Source:
-    """Where and how a piece is counted, for buckets of step_s."""
+    """Where and how a piece is counted, for buckets of step_s. by_column: all rows, by the values of one column."""
     dialect: Dialect = database.dialect
     asked = conditions(dialect, table, filters)
     if not piece.width_s:
         time = time_column(table)
-        when = time_range(time, piece.start_us, piece.end_us)
+        long = piece.start_us is None or piece.end_us is None or piece.end_us - piece.start_us > LONG_US
+        # An index that starts with the column holds all that is asked for. SQLite would rather look up each row of the
+        # time range, four times as slow; a plus keeps it from using the index of the time.
+        plus = "+" if by_column and long and dialect == "sqlite" else ""
+        when = time_range(plus + time, piece.start_us, piece.end_us)
         condition = both([when, asked, words_condition(dialect, table, words)])
         return Source(table, condition, "COUNT(*)", *period(dialect, time, step_s))
     name = {HOUR_S: "rollup_hour", MINUTE_S: "rollup_minute"}[piece.width_s]

@@ -228,7 +228,6 @@ class _Reader:
             connection.create_function("siemd_packed", 1, _packed, deterministic=True)
             connection.create_function("siemd_number", 1, _number, deterministic=True)
             connection.execute("PRAGMA cache_size=-16384")
-            connection.execute("PRAGMA temp_store=MEMORY")
             self._connection, self._file = connection, (found.st_dev, found.st_ino)
         return self._connection
 

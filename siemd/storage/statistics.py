@@ -5,7 +5,7 @@ One statement joins both, so that an answer is of one moment, and the same which
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +24,9 @@ from siemd.storage.tables import time_text
 WIDTHS_S = (1, 10, 60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 7 * 86400, 28 * 86400)
 MAX_BUCKETS = 1000
 MAX_TOP = 100
+MAX_CELLS = 20_000  # buckets times values that are taken at once
+# Fields of few values: all of them are counted in one pass; of others the most frequent are looked for first.
+ONE_PASS = {"event_type", "event_id", "level", "host", "protocol", "platform", "source", "status", "rule"}
 _HOURS_FROM_US = 6 * HOUR_S * SECOND_US  # a longer range of which no minutes are left is shown by hours
 _NOT_GROUPED = ("id", "message", "reason")
 _ALL = Sql("1 = 1")
@@ -115,8 +118,14 @@ async def counts_over_time(
             counts[(int(row["slot"]) - first_s) // step_s] += int(row["n"])
         return counts
 
-    question = await _question(database, counted, None, step_s)
-    everything = line(await question.ask("slot, SUM(n) AS n", " GROUP BY slot", timeout_s))
+    if by in ONE_PASS:
+        question = await _question(database, counted, _by(counted.table, by), step_s)
+        cells = await question.cells(timeout_s)
+        if cells is not None:
+            return _timeline(step_s, times, line(cells), *_most(cells, line, limit))
+    everything = line(
+        await (await _question(database, counted, None, step_s)).ask("slot, SUM(n) AS n", " GROUP BY slot", timeout_s)
+    )
     if not by:
         return Timeline(step_s, times, [Series(None, everything, sum(everything))], sum(everything))
     asked = _by(counted.table, by)
@@ -124,12 +133,32 @@ async def counts_over_time(
     question = await _question(database, counted, asked, step_s)
     rows = await question.among([row["value"] for row in top], timeout_s)
     lines = [line(found) for found in _sorted_out(rows, [one["value"] for one in top])]
-    series = [Series(question.shown(one["value"]), counts, sum(counts)) for one, counts in zip(top, lines, strict=True)]
+    return _timeline(step_s, times, everything, [question.shown(one["value"]) for one in top], lines)
+
+
+def _timeline(
+    step_s: int, times: list[str], everything: list[int], values: list[Any], lines: list[list[int]]
+) -> Timeline:
+    series = [Series(value, counts, sum(counts)) for value, counts in zip(values, lines, strict=True)]
     left = [every - sum(one[index] for one in lines) for index, every in enumerate(everything)]
     left = [max(0, value) for value in left]  # rows that came between the statements
     if any(left):
         series.append(Series(None, left, sum(left), others=True))
     return Timeline(step_s, times, series, sum(everything))
+
+
+def _most(
+    cells: Rows, line: Callable[[Iterable[dict[str, Any]]], list[int]], limit: int
+) -> tuple[list[Any], list[list[int]]]:
+    """The most frequent values of cells and their counts by bucket."""
+    by_value: dict[Any, Rows] = {}
+    for cell in cells:
+        by_value.setdefault(cell["value"], []).append(cell)
+    totals = {
+        value: sum(int(cell["n"]) for cell in found) for value, found in by_value.items() if value not in (None, "")
+    }
+    most = sorted(totals, key=lambda value: (-totals[value], value))[:limit]
+    return most, [line(by_value[value]) for value in most]
 
 
 class _Question:
@@ -187,6 +216,13 @@ class _Question:
         whole = int(rows[0]["whole"]) if rows else 0
         return [row for row in rows if row["value"] not in (None, "")][:limit], whole
 
+    async def cells(self, timeout_s: float) -> Rows | None:
+        """Counts by bucket and value in one pass; None when there are too many."""
+        rows = await self.ask(
+            "slot, value, SUM(n) AS n", " GROUP BY slot, value LIMIT ?", timeout_s, last=(MAX_CELLS + 1,)
+        )
+        return rows if len(rows) <= MAX_CELLS else None
+
     async def among(self, values: Sequence[Any], timeout_s: float) -> Rows:
         """Counts by bucket of some values."""
         if not values:
@@ -203,7 +239,7 @@ class _Question:
 
 
 def _sorted_out(rows: Rows, values: Sequence[Any]) -> list[Rows]:
-    """Rows by which of the values they have. Of texts that it takes for one a store names any: `security`, `Security`."""
+    """Rows by which of the values they have. Of texts that a store takes for one it may name either."""
     exactly = {value: index for index, value in enumerate(values)}
     nearly = {str(value).lower(): index for index, value in enumerate(values)}
     found: list[Rows] = [[] for _ in values]
@@ -221,8 +257,9 @@ async def _question(database: Database, counted: Counted, by: Asked | None, step
     time_range("time", counted.start_us, counted.end_us)  # refuses one that ends before it starts
     kind = rollup_for(counted.table, names, counted.words)
     state = await rollup_state(database, counted.table) if kind else State(False, None)
+    plain = by is not None and not by.native and not step_s and not counted.filters and not counted.words.strip()
     parts = [
-        source_of(database, counted.table, piece, kind, counted.filters, counted.words, step_s)
+        source_of(database, counted.table, piece, kind, counted.filters, counted.words, step_s, by_column=plain)
         for piece in pieces(counted.start_us, counted.end_us, state, kind, step_s)
     ]
     return _Question(database, counted, by, step_s, parts)

@@ -13,6 +13,7 @@ from siemd.storage.values import clean_text
 
 MAX_CHARS = 1000
 MAX_WORDS = 10
+_BETWEEN = "\x01"  # no word holds it that is looked for in joined texts
 _WORD = re.compile(r'(-?)(?:"([^"]*)("|$)|(\S+))')
 
 
@@ -42,9 +43,13 @@ def words_condition(dialect: Dialect, table: str, words: str) -> Sql:
     parts = []
     columns = word_columns(table) if words else []
     for word in parse_words(words):
-        found = []
-        for column in columns:
-            text = word.text if column.kind == "text" else json_inner(word.text)
-            found.append(like(dialect, Sql(column.name), f"%{escaped(text)}%"))
+        inner = json_inner(word.text)
+        whole = inner == word.text and _BETWEEN not in word.text
+        if dialect == "mysql" and whole and len(columns) > 1:  # half the work: the texts are made lower case at once
+            joined = f"CONCAT_WS(CHAR(1 USING utf8mb4), {', '.join(column.name for column in columns)})"
+            found = [like(dialect, Sql(joined), f"%{escaped(word.text)}%")]
+        else:
+            texts = [(column, word.text if column.kind == "text" else inner) for column in columns]
+            found = [like(dialect, Sql(column.name), f"%{escaped(text)}%") for column, text in texts]
         parts.append(either(found) if word.wanted else negated(either(found)))
     return both(parts)

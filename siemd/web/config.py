@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import re
 from typing import Annotated, Literal, NamedTuple
@@ -193,4 +194,6 @@ class WebConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             r"https://[^\s?#]+|http://(127\.0\.0\.1|localhost)(:\d+)?(/[^\s?#]*)?", oidc.issuer
         ):
             return "oidc", f"`{oidc.issuer}` is no https:// address", "write the provider's address with https://"
+        if oidc.issuer and importlib.util.find_spec("joserfc") is None:
+            return "oidc", "a part of siemd is missing that this needs", "install it: pip install 'siemd[oidc]'"
         return None

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
+from litestar.datastructures import Cookie
+
 TLS_NAME = "__Host-siemd"  # a browser takes it only over TLS, for this host alone
 PLAIN_NAME = "siemd_session"  # over plain HTTP, which only the loopback may use
+OIDC_NAMES = {"https": "__Host-siemd-oidc", "http": "siemd_oidc"}  # of a login at an identity provider, under way
+OIDC_S = 600
 _VALUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -36,3 +40,16 @@ def set_cookie(scheme: str, value: str, max_age_s: int) -> str:
 def clear_cookie(scheme: str) -> str:
     """A Set-Cookie header that removes it."""
     return set_cookie(scheme, "", 0)
+
+
+def oidc_cookie(scheme: str, value: str) -> Cookie:
+    """The cookie of a login at an identity provider, or what removes it (empty); it must come from another site."""
+    return Cookie(
+        key=OIDC_NAMES[scheme],
+        value=value,
+        path="/",
+        max_age=OIDC_S if value else 0,
+        secure=scheme == "https",
+        httponly=True,
+        samesite="lax",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
@@ -26,6 +26,9 @@ from siemd.web.origin import Client
 from siemd.web.rulebook import RuleBook
 from siemd.web.triage import Triage
 from siemd.web.trials import Trials
+
+if TYPE_CHECKING:
+    from siemd.web.access.oidc import Provider
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 SUBPROTOCOL = "siemd.v1"  # of WebSockets
@@ -55,6 +58,11 @@ class Services:
         self.live = Live(database)
         self.trials = Trials(config.detection, database, config.web.limits.query_time_s)
         self.passwords = Passwords()
+        self.provider: Provider | None = None
+        if config.web.oidc.issuer:
+            from siemd.web.access.oidc import Provider  # needs an extra
+
+            self.provider = Provider(config.web.oidc)
         self.login = Login(database, self.users, self.sessions, self.factors, self.passwords, self.audit)
 
     async def close(self) -> None:

@@ -124,10 +124,8 @@ async def _on(name: str, config: StorageConfig, folder: Path) -> list[tuple[str,
     end_us = now_us() // HOUR_US * HOUR_US
     store, database = open_store(config, folder), open_database(config, folder)
     await store.open()
-    await store.keep({"logs": DAYS * 86400.0}, end_us - DAYS * DAY_US)  # partitions from then on
-    for day in range(DAYS, -1, -3):
-        await store.keep({}, end_us - day * DAY_US)
-        await store.keep({"logs": 10 * DAYS * 86400.0}, end_us - day * DAY_US)
+    for day in range(DAYS, -1, -1):  # a partition for each day, as if siemd had run so long
+        await store.keep({"logs": (DAYS + 1) * 86400.0}, end_us - day * DAY_US)
     started_s = time.perf_counter()
     for one in _batches(end_us):
         await store.write([one])

@@ -211,7 +211,8 @@ def test_search_is_what_plain_python_finds(filled: Filled, asked: Search) -> Non
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     field=st.sampled_from([*columns_of("alerts"), "fields.x", "group_values.x", "group_values.a b"])
-    | st.text(max_size=12),
+    | st.text(max_size=12)
+    | st.text(max_size=12).map("group_values.{}".format),
     op=st.sampled_from(["eq", "ne", "in", "prefix", "contains", "gt", "lt", "cidr", "exists"]),
     value=st.none()
     | st.booleans()

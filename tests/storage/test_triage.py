@@ -12,16 +12,15 @@ import pytest
 
 from siemd.detection import DetectionConfig, load_ruleset
 from siemd.detection.suppressionfile import read_suppressions
-from siemd.events import Alert, event_json, now_us
+from siemd.events import Alert, event_json, iso_time, now_us
 from siemd.storage import StorageConfig, triage
 from siemd.storage.columns import BadQuery
 from siemd.storage.conditions import Filter
 from siemd.storage.database import Database, open_database
-from siemd.storage.hosts import hosts_overview, ledger
+from siemd.storage.hosts import hosts_overview, ledger, usage_over_time
 from siemd.storage.incidents import Incidents, count_incidents, get_incident, list_incidents, past_incidents
 from siemd.storage.store import Store
 from siemd.storage.suppression_preview import preview_suppression
-from siemd.storage.tables import TABLES
 from support.batches import alert, batch, probe, probes, usage
 
 DAY_US = 86_400_000_000
@@ -257,4 +256,25 @@ async def test_hosts_say_how_they_fare(store: Store, database: Database) -> None
     assert {row["host"] for row in rows} == set(hosts) and rows[0]["updated"].endswith("Z")
     assert msgspec.json.encode([*hosts.values(), rows])
     assert await hosts_overview(database, at_us=now_us() + 3 * DAY_US)
-    assert TABLES
+
+
+async def test_usage_is_averaged_by_host_and_bucket(store: Store, database: Database) -> None:
+    hour_us = 3_600_000_000
+    start_us = AT_US // (6 * hour_us) * 6 * hour_us
+    samples = [(0, 10.0), (1, 20.0), (2 * hour_us, 60.0), (7 * hour_us, 5.0)]
+    await store.write(
+        [batch(*(usage(n, time_us=start_us + at, cpu_percent=cpu) for n, (at, cpu) in enumerate(samples, 1)))]
+    )
+    await store.write([batch(usage(1, time_us=start_us, cpu_percent=99.0), host="sensor-2")])
+    asked = {"start_us": start_us, "end_us": start_us + 12 * hour_us, "width_s": 6 * 3600}
+    rows = await usage_over_time(database, **asked)
+    assert [(row["host"], row["cpu_percent"]) for row in rows] == [
+        ("sensor-1", 30.0),
+        ("sensor-2", 99.0),
+        ("sensor-1", 5.0),
+    ]
+    assert rows[0]["time"] == iso_time(start_us)
+    assert [row["host"] for row in await usage_over_time(database, host="sensor-2", **asked)] == ["sensor-2"]
+    for wrong in ({"width_s": 7}, {"width_s": 1}, {"end_us": start_us - 1}):
+        with pytest.raises(BadQuery):
+            await usage_over_time(database, **{**asked, **wrong})

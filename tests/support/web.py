@@ -18,6 +18,7 @@ from siemd.storage import StorageConfig
 from siemd.web.access.principal import Actor, Principal
 from siemd.web.access.roles import ROLES, Right, rights_of
 from siemd.web.access.users import User
+from siemd.web.api import HANDLERS
 from siemd.web.config import Role, WebConfig
 from siemd.web.cookies import PLAIN_NAME
 from siemd.web.server import WebServer
@@ -109,11 +110,11 @@ def web_config(folder: Path, storage: StorageConfig, web: WebConfig | None = Non
 
 
 @asynccontextmanager
-async def serving(config: Config) -> AsyncIterator[Web]:
+async def serving(config: Config, handlers: Sequence[Any] = tuple(HANDLERS)) -> AsyncIterator[Web]:
     """Run the server until the block ends; it must end in order."""
     said: list[str] = []
     health = Health().component("web")
-    server = WebServer(config, config.data_path(), health, said.append)
+    server = WebServer(config, config.data_path(), health, said.append, handlers)
     services = Services(config, config.data_path(), server.services.database)  # of its own, on the same store
     await services.database.open()
     loop = asyncio.get_running_loop()

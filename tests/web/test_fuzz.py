@@ -31,7 +31,7 @@ from support.mariadb import MariaServer, free_port
 from support.waiting import wait_until
 from support.web import TESTER
 
-EXAMPLES = 5  # of each operation, role and mode
+EXAMPLES = 4  # of each operation, role and mode
 # Ends the session that asks, or costs a password's hash each time; tested by hand elsewhere.
 LEFT_OUT = {"DELETE /api/v1/session", "POST /api/v1/session/step-up", "POST /api/v1/account/password"}
 REFUSED_EARLY = {400, 405, 413, 414, 415, 421, 431}  # before it is looked at who asks
@@ -46,7 +46,8 @@ def document() -> dict[str, Any]:
 class Running:
     """`siemd web` as a process, and the headers that make a request somebody's."""
 
-    def __init__(self, config: Path, port: int) -> None:
+    def __init__(self, config: Path, port: int, *, is_mariadb: bool) -> None:
+        self.is_mariadb = is_mariadb
         self.config = config
         self.origin = f"http://127.0.0.1:{port}"
         self.headers: dict[str, dict[str, str]] = {"nobody": {}}
@@ -86,7 +87,7 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen([str(SIEMD), "web", "--config", str(path)], stdout=output, stderr=output)
     wait_until(lambda: b"/setup#" in (folder / "output").read_bytes(), "the server is ready")
-    made = Running(path, port)
+    made = Running(path, port, is_mariadb=request.param == "mariadb")
     asyncio.run(made.prepare())
     yield made
     process.terminate()
@@ -109,6 +110,8 @@ def check(running: Running, who: str, right: Right, answer: httpx.Response, wher
 
 @pytest.mark.parametrize("who", WHO)
 def test_nothing_breaks_the_api_and_nobody_gets_more_than_is_theirs(running: Running, who: str) -> None:
+    if running.is_mariadb and who not in ("admin", "narrow token"):
+        return  # rights are judged by the same code on both; what the store must take, an admin sends
     load_all_checks()
     described = ("status_code_conformance", "content_type_conformance", "response_schema_conformance")
     checks = [CHECKS.get_one(name) for name in described]

@@ -58,6 +58,16 @@ class Login:
             await self._audit.append(transaction, actor, "login.succeeded", user.name)
         return token, user
 
+    async def vouched(self, actor: Actor, user: User, user_agent: str) -> str:
+        """A new session's token for whom an identity provider vouches for."""
+        async with self._database.transaction() as transaction:
+            token = await self._sessions.begin(transaction, user.user_id, actor.address, user_agent)
+            await transaction.execute(
+                "UPDATE users SET last_login = ? WHERE user_id = ?", (time_text(now_us()), user.user_id)
+            )
+            await self._audit.append(transaction, actor, "login.succeeded", user.name, by="oidc")
+        return token
+
     async def step_up(self, actor: Actor, principal: Principal, password: str, code: str) -> None:
         """Check the password (and code) of somebody who is logged in, and note it in the session."""
         await self.throttle.begin(principal.name, actor.address)

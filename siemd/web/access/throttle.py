@@ -17,6 +17,7 @@ from siemd.storage.tables import time_text
 
 FORGET_S = 86_400  # failures older than that count no more
 MOST_SUBJECTS = 20_000
+NOT_BLOCKED_US = 0  # and not the time of the try, which another one at the same time may have been before
 
 
 class Rule(NamedTuple):
@@ -63,7 +64,8 @@ class Throttle:
             if wait_us > 0:
                 raise Throttled(max(1, -(-wait_us // 1_000_000)))  # and nothing is written
             for subject, rule, failures, _wait_us in rows:
-                until = now + int(rule.delay_s(failures) * 1e6)
+                delay_s = rule.delay_s(failures)
+                until = now + int(delay_s * 1e6) if delay_s else NOT_BLOCKED_US
                 await transaction.execute(
                     "UPDATE login_attempts SET failures = ?, last_failed = ?, blocked_until = ? WHERE subject = ?",
                     (failures, time_text(now), time_text(until), subject),
@@ -85,9 +87,8 @@ class Throttle:
 
     async def _give_back(self, transaction: Transaction, subject: str) -> None:
         await transaction.execute(
-            "UPDATE login_attempts SET failures = failures - 1, blocked_until = last_failed "
-            "WHERE subject = ? AND failures > 0",
-            (subject,),
+            "UPDATE login_attempts SET failures = failures - 1, blocked_until = ? WHERE subject = ? AND failures > 0",
+            (time_text(NOT_BLOCKED_US), subject),
         )
 
     async def prune(self) -> int:
@@ -111,7 +112,7 @@ class Throttle:
             again = "ON DUPLICATE KEY UPDATE failures = failures"
         await transaction.execute(
             f"INSERT INTO login_attempts (subject, failures, last_failed, blocked_until) VALUES (?, 0, ?, ?) {again}",  # noqa: S608
-            (subject, time_text(now), time_text(now)),
+            (subject, time_text(now), time_text(NOT_BLOCKED_US)),
         )
         rows = await transaction.fetch(
             "SELECT failures, last_failed, blocked_until FROM login_attempts WHERE subject = ?", (subject,)

@@ -105,6 +105,24 @@ class Users:
             await self._audit.append(transaction, actor, "user.added", clean_name(name), role=role)
         return user_id
 
+    async def from_provider(self, actor: Actor, subject: str, name: str, role: Role) -> User:
+        """The account of whom an identity provider vouches for, made at the first login; its role is what that says.
+
+        UserError when the name belongs to an account that somebody else made: names are no proof of who one is.
+        """
+        rows = await self._database.fetch("SELECT * FROM users WHERE oidc_subject = ?", (subject,))
+        if not rows:
+            plain = clean_name(name)
+            async with self._database.transaction() as transaction:
+                user_id = await self._insert(transaction, plain, role, "", subject)
+                await self._audit.append(transaction, actor, "user.added", plain, role=role, by="oidc")
+        else:
+            user_id = rows[0]["user_id"]
+            await self.change(actor, _user(rows[0]), role=role)
+        user = await self.by_id(user_id)
+        assert user is not None
+        return user
+
     async def set_password(self, actor: Actor, user: User, password_hash: str, *, keep_session: str = "") -> None:
         """Another password; every session of the user ends, but `keep_session`, and so does every link."""
         async with self._database.transaction() as transaction:
@@ -181,14 +199,16 @@ class Users:
             await self._audit.append(transaction, actor, "user.added", clean_name(name), role="admin", by="link")
             return user_id
 
-    async def _insert(self, transaction: Transaction, name: str, role: Role, password_hash: str) -> str:
+    async def _insert(
+        self, transaction: Transaction, name: str, role: Role, password_hash: str, subject: str = ""
+    ) -> str:
         if await transaction.fetch("SELECT 1 AS found FROM users WHERE name = ?", (name,)):
             raise UserError(f"there is a user {name} already", "take another name")
         user_id, now = new_id(), time_text(now_us())
         await transaction.execute(
             "INSERT INTO users (user_id, name, role, disabled, password_hash, oidc_subject, totp_secret, totp_pending, "
-            "totp_step, created, changed) VALUES (?, ?, ?, 0, ?, '', '', '', 0, ?, ?)",
-            (user_id, name, role, password_hash, now, now),
+            "totp_step, created, changed) VALUES (?, ?, ?, 0, ?, ?, '', '', 0, ?, ?)",
+            (user_id, name, role, password_hash, subject, now, now),
         )
         return user_id
 
