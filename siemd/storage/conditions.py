@@ -245,8 +245,8 @@ def _inside(dialect: Dialect, one: Filter, address: Sql, text: str, *, prefixed:
     column = address.text
     octets = str(network.network_address).split(".")[:whole_bytes]
     start = ".".join(octets) + ("." if whole_bytes < 4 else "")
-    after = ".".join(octets) + ("/" if whole_bytes < 4 else "\x01")
-    early = f"(({column} >= ? AND {column} < ?) OR ({column} >= '::' AND {column} < '::g') OR {column} LIKE '0%')"
+    after = ".".join(octets) + ("/" if whole_bytes < 4 else "")
+    early = f"(({column} >= ? AND {column} <= ?) OR ({column} >= '::' AND {column} < '::g') OR {column} LIKE '0%')"
     return both([Sql(early, (start, after)), exact])
 
 

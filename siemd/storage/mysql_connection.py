@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 import struct
@@ -137,6 +138,7 @@ def _tls(options: dict[str, str]) -> ssl.SSLContext | None:
 async def connect(address: Address, *, client_flag: int = 0) -> Any:
     """A new connection, its session set so that no server's default matters; raises StoreError."""
     connection = None
+    cancelled = _cancellations()
     try:
         connection = _Connection(
             host=address.host,
@@ -155,6 +157,8 @@ async def connect(address: Address, *, client_flag: int = 0) -> Any:
             cursorclass=_Cursor,
         )
         await connection._connect()
+        if _cancellations() > cancelled:  # which Python 3.11's wait_for forgets when the connection comes just then
+            raise asyncio.CancelledError
         async with connection.cursor() as cursor:
             await cursor.execute("SELECT @@max_allowed_packet")
             (packet_bytes,) = await cursor.fetchone()
@@ -174,6 +178,12 @@ async def connect(address: Address, *, client_flag: int = 0) -> Any:
             "set max_allowed_packet=16M in the server's configuration and restart it",
         )
     return connection
+
+
+def _cancellations() -> int:
+    """How many times the running task has been asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
 
 
 def has_json_table(version: str) -> bool:

@@ -247,6 +247,13 @@ def test_a_made_up_cursor_is_refused_or_a_place(filled: Filled, keys: list[Any])
             assert error.field == "cursor"
 
 
+@pytest.mark.parametrize("network", ["10.0.0.1/32", "10.0.0.1", "10.0.0.0/24", "::/0", "2001:db8::/32", "0.0.0.0/0"])
+def test_networks_hold_their_addresses(filled: Filled, network: str) -> None:
+    asked = Search(table="logs", filters=[Filter("source_ip", "cidr", network)], limit=1000)
+    found = filled.run(search(filled.database, asked)).rows
+    assert found and sorted(map(_name, found)) == sorted(map(_name, _expected(asked)))
+
+
 def test_a_cursor_of_another_question_is_refused(filled: Filled) -> None:
     page = filled.run(search(filled.database, Search(table="logs", limit=1)))
     for asked in (
