@@ -86,10 +86,14 @@ def _check(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     from siemd.commands.rules import load_reporting
+    from siemd.events import now_us
     from siemd.replay import replay, stdout_text
 
     config = _config(options)
-    return replay(options.files, config, load_reporting(config), stdout_text(), sys.stderr)
+    ruleset = load_reporting(config)
+    for problem in ruleset.suppressions.lift_expired(now_us()):
+        print(problem, file=sys.stderr)
+    return replay(options.files, config, ruleset, stdout_text(), sys.stderr)
 
 
 def _rules(options: argparse.Namespace) -> int:
@@ -222,8 +226,10 @@ def _add_rules(commands: Any, common: argparse.ArgumentParser) -> None:
         added.set_defaults(command=_rules)
         return added
 
-    bring = add("import", "take the rules out of a folder or a SigmaHQ release package")
-    bring.add_argument("source", type=Path, metavar="PATH|ZIP", help="a folder, or a .zip from SigmaHQ's releases")
+    bring = add("import", "take the rules out of a file, a folder or a SigmaHQ release package")
+    bring.add_argument(
+        "source", type=Path, metavar="PATH|ZIP", help="a rule file, a folder, or a .zip from SigmaHQ's releases"
+    )
     bring.add_argument("--name", metavar="NAME", help="what to call them; an import of that name is replaced")
     bring.add_argument("--to", type=Path, metavar="DIR", help="put them into DIR, not below detection.imported.folder")
     listing = add("list", "every rule that is in use, a line each")

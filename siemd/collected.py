@@ -6,6 +6,7 @@ import sys
 
 from siemd.config import Config
 from siemd.detection.reach import NETWORK, USAGE, Collected
+from siemd.sources.sniffer.facts import FACTS
 
 
 def collected_here(config: Config, platform: str = sys.platform) -> Collected:
@@ -22,6 +23,7 @@ def collected_here(config: Config, platform: str = sys.platform) -> Collected:
     return Collected(
         missing={platform: reason for platform, reason in missing.items() if reason},
         channels=frozenset(name.lower() for name in windows.channels),
+        facts=frozenset(FACTS),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from siemd.detection.fold import fold
-from siemd.detection.logsource import normal_route, resolve, route_of
+from siemd.detection.logsource import names_at
 from siemd.detection.nodes import And, Constant, Match, Node, Or
 from siemd.detection.predicate import compile_node
 from siemd.detection.reason import tame
@@ -21,8 +21,7 @@ def because(rule: Rule, view: View) -> str:
 
     One test a field, up to four fields; "" when nothing that is there made the rule match.
     """
-    route = normal_route(route_of(view.event))
-    names = next((dict(one.fields) for one in resolve(rule.logsource) if one.accepts(route)), {})
+    names = dict(names_at(rule.logsource, view.event))
     said: dict[str, str] = {}
     for tried, match in enumerate(_tests(fold(rule.condition, {}, names))):
         if tried >= MAX_TESTS or len(said) >= MAX_SAID:

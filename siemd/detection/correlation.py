@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ EVIDENCE_EVENTS = 10
 CROWDED_GROUPS, CROWDED_EVIDENCE_EVENTS = 1_000, 2
 EXPIRE_PER_EVENT = 4
 MAX_LISTED_GROUP_VALUES = 16
+MAX_COMBINATIONS = 10_000
 MAX_WEIGHT = 1_000_000_000
 
 GroupKey = tuple[str, ...]
@@ -178,9 +180,9 @@ class Correlator:
             found = self._find(group.window, position, occurrence.time_us)
             if found is not None:
                 value, first_us = found
-                seen = group.window.count(first_us, first_us + self._span_us)
-                event = occurrence.view.event
-                events = [*(one for one in group.events if one is not event), event]
+                time_us, event = occurrence.time_us, occurrence.view.event
+                seen = group.window.count(first_us, time_us)  # what came later is judged, and counted, by itself
+                events = [*(one for one in group.events if one is not event and one.time_us <= time_us), event]
                 fired.append((Firing(group.values, value, first_us, seen, events), occurrence))
         return fired
 
@@ -278,7 +280,8 @@ class Correlator:
             return True
         values = [occurrence.value(names[position]) for names in self._value_fields]
         if isinstance(window, ValueWindow):
-            distinct = _texts(values[0]) if len(values) == 1 else _combination(values)
+            distinct, left_out = (_texts(values[0]), 0) if len(values) == 1 else _combinations(values)
+            self.evicted_values += left_out
             window.add(occurrence.time_us, distinct)
             return bool(distinct)
         amounts = [
@@ -324,10 +327,11 @@ def _texts(value: Any) -> list[str]:
     return [text.lower() for one in _listed(value) if one is not MISSING and (text := text_of(one))]
 
 
-def _combination(values: list[Any]) -> list[str]:
-    """Several fields as one value; none when one of them is empty."""
+def _combinations(values: list[Any]) -> tuple[list[str], int]:
+    """Several fields as one value, each value of a list by itself; and how many were left out for being too many."""
     texts = [_texts(value) for value in values]
-    return ["\x1f".join(", ".join(one) for one in texts)] if all(texts) else []
+    found = ["\x1f".join(one) for one in itertools.islice(itertools.product(*texts), MAX_COMBINATIONS)]
+    return found, math.prod(map(len, texts)) - len(found)
 
 
 def condition(threshold: Threshold) -> Callable[[float], bool]:

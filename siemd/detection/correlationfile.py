@@ -10,7 +10,7 @@ from siemd.detection.condition import rule_names
 from siemd.detection.modifiers import is_number
 from siemd.detection.nearest import did_you_mean
 from siemd.detection.nodes import And, Exists, Match, Node, Not, Or
-from siemd.detection.reader import Reader
+from siemd.detection.reader import Reader, reference
 from siemd.detection.rule import (
     CORRELATION_TYPES,
     OPERATORS,
@@ -80,7 +80,7 @@ def _kind(reader: Reader) -> CorrelationType:
 def _rules(reader: Reader, data: dict[Any, Any]) -> tuple[str, ...]:
     """The references to rules; a condition in words names them where the list is missing."""
     keys: tuple[Key, ...] = ("correlation", "rules")
-    rules = reader.texts(keys)
+    rules = tuple(map(reference, reader.texts(keys)))
     if "rules" not in data:
         keys, rules = _CONDITION, rule_names(data["condition"])
     if not rules:
@@ -123,13 +123,20 @@ def _numbers(reader: Reader, kind: CorrelationType, data: Any, rules: int) -> Th
     comparisons: list[tuple[Operator, float]] = []
     for operator in OPERATORS:
         if operator in data:
-            number = data[operator]
+            number = _as_number(data[operator])
             if not is_number(number) or not abs(number) < 1e15:
                 raise reader.error((*_CONDITION, operator), "expected a number")
             comparisons.append((operator, number))
     if not comparisons:
         raise reader.error(_CONDITION, f"expected one of {', '.join(OPERATORS)}")
     return Threshold(tuple(comparisons), fields, _percentile(reader, kind, data))
+
+
+def _as_number(value: Any) -> Any:
+    """A number that stands in quotes becomes one."""
+    if isinstance(value, str) and re.fullmatch(r"-?\d{1,15}(\.\d{1,15})?", value):
+        return float(value) if "." in value else int(value)
+    return value
 
 
 def _percentile(reader: Reader, kind: CorrelationType, data: dict[Any, Any]) -> float | None:
@@ -210,5 +217,5 @@ def _aliases(reader: Reader, data: Any) -> dict[str, dict[str, str]]:
     for alias, fields in data.items():
         if not isinstance(fields, dict) or not all(isinstance(one, str) for one in fields.values()):
             raise reader.error((*keys, alias), "expected a mapping: rule -> field")
-        aliases[str(alias)] = {str(rule): field for rule, field in fields.items()}
+        aliases[str(alias)] = {reference(str(rule)): field for rule, field in fields.items()}
     return aliases

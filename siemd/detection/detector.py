@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from siemd.detection.config import DetectionConfig
 from siemd.detection.correlation import Correlator, Firing, GroupKey, Occurrence, weight_of
 from siemd.detection.incidents import Hit, IncidentBook
+from siemd.detection.logsource import names_at
 from siemd.detection.matcher import Matcher
 from siemd.detection.matching import Matches, match
 from siemd.detection.rule import Rule
 from siemd.detection.ruleset import Ruleset
-from siemd.detection.view import MISSING, View, text_of
+from siemd.detection.view import MISSING, NamedView, View, text_of
 from siemd.events import Alert, Event
 
 if TYPE_CHECKING:
@@ -186,13 +187,17 @@ class Detector:
     def _matched(self, rule: Rule, view: View, alerts: list[Alert]) -> None:
         """A plain rule matched: tell it, and every correlation that builds on it, and those that build on them."""
         self._matches += 1
-        self._judge(self._clock_us, alerts)
+        if self._patient:
+            self._judge(self._clock_us, alerts)
+        if names := names_at(rule.logsource, view.event):  # groups and sentences speak of fields as the rule does
+            view = NamedView(view.event, names)
         time_us = min(view.event.time_us, self._clock_us)  # a window must not wait for an event from the future
         if self.ruleset.alerts(rule):
             group = default_group(rule, view)
             hit = Hit(rule, group, _key(group), view, time_us, time_us, seen=weight_of(view.event))
             alerts += self._incidents.note(hit, self._clock_us)
-        self._spread(rule.key, Occurrence(view, time_us), alerts)
+        if rule.key in self._users:
+            self._spread(rule.key, Occurrence(view, time_us), alerts)
 
     def _spread(self, key: str, occurrence: Occurrence, alerts: list[Alert]) -> None:
         """Count a match in every correlation that builds on it, and their firings in those that build on them."""
@@ -243,13 +248,13 @@ def default_group(rule: Rule, view: View) -> dict[str, Any]:
         value = view.get(name)
         if isinstance(value, list | tuple):
             value = ", ".join(text for one in value[:16] if (text := text_of(one)))
-        if value is not MISSING and text_of(value):
+        if value is not MISSING and (value if type(value) is str else text_of(value)):
             group[name] = value
     return group
 
 
 def _key(group: dict[str, Any]) -> GroupKey:
-    return tuple(f"{name}={text_of(value)}".lower() for name, value in group.items())
+    return tuple([f"{name}={text_of(value)}".lower() for name, value in group.items()])
 
 
 def _correlator_counters(one: Correlator | None) -> dict[str, int]:

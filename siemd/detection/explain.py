@@ -9,6 +9,7 @@ from siemd.detection.reason import tame
 from siemd.detection.rule import AnyRule, Correlation, Rule
 from siemd.detection.ruleset import Ruleset
 from siemd.detection.wording import SIGNS, in_words
+from siemd.events import iso_time, now_us
 from siemd.units import Seconds
 
 WIDTH = 110
@@ -97,7 +98,9 @@ def _tuning(rule: AnyRule, ruleset: Ruleset) -> list[str]:
     for one in ruleset.suppressions.entries:
         if one.selector.matches(rule):
             where = f"{one.place.path}:{one.place.line}"
-            lines.append(f"Suppressed in part by {where}: {one.name}, owned by {one.owner}: {one.reason}")
+            what = "No longer suppressed" if now_us() >= one.expires_us else "Suppressed in part"
+            until = f"until {iso_time(one.expires_us)[:16]}Z"
+            lines.append(f"{what} by {where}: {one.name}, owned by {one.owner}, {until}: {one.reason}")
     return lines
 
 

@@ -309,21 +309,21 @@ def _grow(incident: _Incident, hit: Hit) -> bool:
     """Count a further match; True when the new state is worth telling: ten times the size, or a higher level."""
     alert, rule = incident.alert, hit.rule
     event = hit.view.event
-    if (
-        event is not incident.last_event and hit.time_us > incident.counted_us
-    ):  # two rules of one name see the same event: it counts once
+    # two rules of one name see the same event: it counts once
+    if event is not incident.last_event and hit.time_us > incident.counted_us:
         alert.count += weight_of(event)
         incident.collect(rule, hit.view)
         if len(alert.evidence) < MAX_EVIDENCE:
             alert.evidence.append(event_json(event))
     alert.last_seen_us = max(alert.last_seen_us, hit.time_us)
     alert.time_us = alert.last_seen_us
-    raised = _rank(rule.level) > _rank(alert.level)
+    rank = _RANKS[rule.level]
+    raised = rank > _RANKS[alert.level]
     if raised:
         alert.level, alert.title, alert.rule_id = rule.level, rule.title, rule.id
         alert.tags = list(dict.fromkeys([*alert.tags, *rule.tags]))
     best = incident.hit
-    if raised or best is None or (hit.value >= best.value and _rank(rule.level) >= _rank(best.rule.level)):
+    if raised or best is None or (hit.value >= best.value and rank >= _RANKS[best.rule.level]):
         incident.hit = best = hit
     value = best.value
     if not raised and alert.count < incident.update_at and value < GROWTH * incident.said_value:
@@ -342,5 +342,4 @@ def next_power(count: int) -> int:
     return power
 
 
-def _rank(level: str) -> int:
-    return list[str](LEVELS).index(level)
+_RANKS: dict[str, int] = {level: rank for rank, level in enumerate(LEVELS)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,34 @@ def resolve(source: LogSource) -> tuple[Selector, ...]:
         return _windows(source)
     if source.product == "linux":
         return _linux(source)
-    if not source.product and not source.service:
-        return _facts(source.category)
-    return ()
+    return () if source.product else _of_any_product(source)
+
+
+def names_at(source: LogSource, event: Event) -> Mapping[str, str]:
+    """How the names of the taxonomy are spelled in an event of that logsource, as far as they differ there."""
+    return _names_at(source, route_of(event)) if _has_names(source) else {}
+
+
+@cache
+def _has_names(source: LogSource) -> bool:
+    return any(selector.fields for selector in resolve(source))
+
+
+@lru_cache(4096)
+def _names_at(source: LogSource, route: Route) -> Mapping[str, str]:
+    normal = normal_route(route)
+    return next((dict(one.fields) for one in resolve(source) if one.accepts(normal)), {})
+
+
+def _of_any_product(source: LogSource) -> tuple[Selector, ...]:
+    """What a logsource without a product means: facts of the wire, and the tables' categories and services."""
+    found = _facts(source.category) if not source.service else ()
+    table = _table()
+    for product in ("windows", "linux"):
+        group, key = ("categories", source.category) if source.category else ("services", source.service)
+        if key in table[product][group]:
+            found += resolve(msgspec.structs.replace(source, product=product))
+    return found
 
 
 def taxonomy(source: LogSource) -> frozenset[str] | None:
@@ -120,26 +146,33 @@ def _windows(source: LogSource) -> tuple[Selector, ...]:
 
 def _channels(service: str) -> tuple[str, ...]:
     """The channels of a service; a service that the table lacks is taken for a channel's name."""
-    names = _table()["windows"]["services"].get(service, [service])
+    return _lower(_table()["windows"]["services"].get(service, [service]))
+
+
+def _lower(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.lower() for name in names)
 
 
 @cache
 def channel_names() -> dict[str, str]:
-    """The channels of all services as Windows spells them, by their lower-case names."""
-    return {name.lower(): name for names in _table()["windows"]["services"].values() for name in names}
+    """The channels of all services as Windows (and Sysmon for Linux) spells them, by their lower-case names."""
+    groups = [*_table()["windows"]["services"].values(), _table()["linux"]["sysmon"]]
+    return {name.lower(): name for names in groups for name in names}
 
 
 def _linux(source: LogSource) -> tuple[Selector, ...]:
     table = _table()["linux"]
     if source.category:
         return tuple(
-            Selector("windows", channels=tuple(entry["channels"]), event_ids=tuple(entry["event_ids"]))
+            Selector("windows", channels=_lower(entry["channels"]), event_ids=tuple(entry["event_ids"]))
             for entry in table["categories"].get(source.category, ())
             if source.service in ("", "sysmon")
         )
+    sysmon = Selector("windows", channels=_lower(table["sysmon"]))
     if not source.service:
-        return (Selector("linux"),)
+        return Selector("linux"), sysmon
+    if source.service == "sysmon":
+        return (sysmon,)
     return tuple(
         Selector(
             "linux",

@@ -37,6 +37,7 @@ TIME_UNITS: tuple[TimeUnit, ...] = ("minute", "hour", "day", "week", "month", "y
 PLACES = ("contains", "startswith", "endswith")
 ENCODINGS = ("base64", "base64offset", "utf16le", "utf16be", "utf16", "wide", "windash")
 REGEX_FLAGS = ("i", "m", "s")
+SYNONYMS = {"ignorecase": "i", "multiline": "m", "dotall": "s"}  # what pySigma knows beside the specification
 SPECIAL = ("re", "cidr", "exists", "fieldref")
 KNOWN = (*PLACES, *ENCODINGS, *COMPARISONS, *TIME_UNITS, *REGEX_FLAGS, *SPECIAL, "all", "cased", "neq", "expand")
 _UTF16 = {"utf16le": "utf-16-le", "wide": "utf-16-le", "utf16be": "utf-16-be", "utf16": "utf-16-le"}
@@ -44,7 +45,8 @@ MAX_REGEX_CHARACTERS = 4096
 MAX_TESTS_PER_VALUE = 4096
 MAX_TESTS = 200_000  # of a rule, its condition spelled out
 TOO_MANY_TESTS = f"more than {MAX_TESTS} tests, all variants of all values counted"
-_PLACEHOLDER = re.compile(r"%([^%\\\s]{1,100})%")
+_PLACEHOLDER = re.compile(r"(?<!\\)%([^%\\\s]{1,100})%")
+_NO_PLACEHOLDER = re.compile(r"\\(?=%)")
 
 
 class BadItem(Exception):
@@ -68,6 +70,7 @@ def build(
 
     placeholders: what `%name%` stands for under the modifier `expand`; each of its values is enough.
     """
+    modifiers = [SYNONYMS.get(name, name) for name in modifiers]
     check(modifiers)
     wanted_all = "all" in modifiers
     negated = "neq" in modifiers
@@ -106,12 +109,15 @@ def check(modifiers: list[str]) -> None:
 
 
 def _expand(value: Any, placeholders: Mapping[str, Sequence[Any]], is_regex: bool) -> list[Any]:
-    """The value with its placeholders filled in, in every combination; values may hold wildcards (not in a regex)."""
+    """The value with its placeholders filled in, in every combination; values may hold wildcards (not in a regex).
+
+    A per cent sign behind a backslash is plain.
+    """
     if not isinstance(value, str):
         return [value]
     texts = [""]
     for index, piece in enumerate(_PLACEHOLDER.split(value)):
-        choices: Sequence[Any] = [piece]
+        choices: Sequence[Any] = [_NO_PLACEHOLDER.sub("", piece)]
         if index % 2:
             choices = placeholders.get(piece) or ()
             if not choices:
@@ -137,7 +143,7 @@ def _converter(chain: list[str]) -> Callable[[Any], list[Test]]:
         raise BadItem(f"the modifiers {special[0]} and {(units or comparisons)[0]} exclude each other")
     allowed: set[str] = set()
     if special == ["re"]:
-        allowed = set(REGEX_FLAGS)
+        allowed = {*REGEX_FLAGS, *PLACES}
     elif special == ["fieldref"]:
         allowed = {*PLACES, "cased"}
     elif not special and not units and not comparisons:
@@ -149,7 +155,7 @@ def _converter(chain: list[str]) -> Callable[[Any], list[Test]]:
             raise BadItem(f"the modifier {wrong[0]!r} is a flag of 're'", "write Field|re|i")
         raise BadItem(f"the modifier {wrong[0]!r} cannot be combined with {what!r}")
     if special == ["re"]:
-        return lambda value: [_regex(value, [name for name in chain if name in REGEX_FLAGS])]
+        return lambda value: [_regex(value, [name for name in chain if name in REGEX_FLAGS], _place(chain))]
     if special == ["cidr"]:
         return lambda value: [_cidr(value)]
     if special == ["exists"]:
@@ -203,11 +209,26 @@ def _apply(name: str, value: pattern.Value) -> list[pattern.Value]:
     return [b"\xff\xfe" + encoded if name == "utf16" else encoded]
 
 
-def _regex(value: Any, flags: list[str]) -> Regex:
+def _place(chain: list[str]) -> str:
+    """Where in the value's text something has to stand; empty when no modifier says so."""
+    kinds = [name for name in PLACES if name in chain]
+    if len(kinds) > 1:
+        raise BadItem(f"the modifiers {kinds[0]} and {kinds[1]} exclude each other")
+    return kinds[0] if kinds else ""
+
+
+def _regex(value: Any, flags: list[str], place: str) -> Regex:
+    """The expression is found anywhere, unless `startswith` or `endswith` ties it to an end of the value."""
+    if is_number(value):
+        value = str(value)
     if not isinstance(value, str):
         raise BadItem("expected a regular expression")
     if len(value) > MAX_REGEX_CHARACTERS:
         raise BadItem(f"a regular expression of more than {MAX_REGEX_CHARACTERS} characters")
+    if place == "startswith":
+        value = rf"\A(?:{value})"
+    elif place == "endswith":
+        value = rf"(?:{value})\Z"
     expression = _with_flags(flags, value)
     try:
         try:
@@ -248,14 +269,15 @@ def _exists(value: Any) -> Exists:
 def _fieldref(value: Any, chain: list[str]) -> FieldRef:
     if not isinstance(value, str) or not value:
         raise BadItem("expected the name of another field")
-    kinds = [name for name in PLACES if name in chain]
-    if len(kinds) > 1:
-        raise BadItem(f"the modifiers {kinds[0]} and {kinds[1]} exclude each other")
-    if "contains" in kinds:
-        return FieldRef(value, "contains", "cased" in chain)
-    if "startswith" in kinds:
-        return FieldRef(value, "startswith", "cased" in chain)
-    return FieldRef(value, "endswith" if kinds else "equals", "cased" in chain)
+    cased = "cased" in chain
+    match _place(chain):
+        case "contains":
+            return FieldRef(value, "contains", cased)
+        case "startswith":
+            return FieldRef(value, "startswith", cased)
+        case "endswith":
+            return FieldRef(value, "endswith", cased)
+    return FieldRef(value, "equals", cased)
 
 
 def _time_part(unit: str, comparisons: list[CompareOperator], value: Any) -> TimePart:

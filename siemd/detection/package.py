@@ -1,4 +1,4 @@
-"""Takes rules out of a folder or a release package (zip) into a folder of siemd's; a package may be hostile.
+"""Takes rules out of a file, a folder or a release package (zip) into a folder of siemd's; a package may be hostile.
 
 Only YAML files that hold rules are taken, never links; a name that leads out of the folder, or sizes beyond measure,
 refuse the whole package. The folder appears whole or not at all, and replaces the import of the same name before it.
@@ -47,7 +47,7 @@ class Imported(msgspec.Struct, kw_only=True):
 
 
 def import_rules(source: Path, folder: Path) -> Imported:
-    """Copy the rules of a folder or zip to `folder`; raises UserError when that can't or mustn't be done."""
+    """Copy the rules of a file, folder or zip to `folder`; raises UserError when that can't or mustn't be done."""
     if not source.exists():
         raise UserError(f"{source} does not exist", "give a folder of Sigma rules or a release package (.zip)")
     real = folder.resolve()  # a link to the folder stays one
@@ -132,7 +132,8 @@ def _old(folder: Path) -> Path:
 def name_of(source: Path) -> str:
     """The folder's name for an import: that of the package or folder, without what file systems dislike."""
     base = source.resolve().name
-    base = base[: -len(".zip")] if base.lower().endswith(".zip") else base
+    stem, dot, suffix = base.rpartition(".")
+    base = stem if dot and f".{suffix.lower()}" in (".zip", *SUFFIXES) else base
     plain = unicodedata.normalize("NFKD", base).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:60] or "rules"
 
@@ -150,7 +151,7 @@ def _replaceable(folder: Path) -> bool:
 
 def _fill(staging: Path, source: Path, result: Imported) -> None:
     total = 0
-    for path, data in _from_folder(source, result) if source.is_dir() else _from_zip(source, result):
+    for path, data in _files(source, result):
         total += len(data)
         if total > MAX_TOTAL_BYTES:
             raise UserError(
@@ -165,6 +166,14 @@ def _fill(staging: Path, source: Path, result: Imported) -> None:
         target = staging / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
+
+
+def _files(source: Path, result: Imported) -> Iterator[tuple[PurePosixPath, bytes]]:
+    if source.is_dir():
+        return _from_folder(source, result)
+    if source.suffix.lower() in SUFFIXES:
+        return iter([(PurePosixPath(source.name), _content(source))])
+    return _from_zip(source, result)
 
 
 def _swap(staging: Path, folder: Path) -> None:
@@ -195,11 +204,15 @@ def _from_folder(source: Path, result: Imported) -> Iterator[tuple[PurePosixPath
             relative = PurePosixPath(path.relative_to(source).as_posix())
             if not _is_text(relative.as_posix()):
                 raise UserError(f"the name {os.fsencode(relative)!r} in {source} is no UTF-8", "rename the file")
-            with path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-            if len(data) > MAX_FILE_BYTES:
-                raise UserError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB", "no rule is that large: remove it")
-            yield relative, data
+            yield relative, _content(path)
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise UserError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB", "no rule is that large: remove it")
+    return data
 
 
 def _from_zip(source: Path, result: Imported) -> Iterator[tuple[PurePosixPath, bytes]]:

@@ -55,10 +55,13 @@ class _Work:
 
 
 class _Worker:
-    """One process, with a thread that writes to it and one that reads, so that neither side blocks the other."""
+    """One process, with a thread that writes to it and one that reads, so that neither side blocks the other.
+
+    ready: it has compiled the newest rules that it was given. Raises OSError when no process can be started.
+    """
 
     def __init__(self, answers: queue.SimpleQueue[Answer], rules: bytes) -> None:
-        self.ready = False
+        self._compiling = 0
         self.busy: deque[tuple[float, _Work]] = deque()
         self._frames: queue.SimpleQueue[tuple[Kind, bytes] | None] = queue.SimpleQueue()
         self._answers = answers
@@ -71,8 +74,12 @@ class _Worker:
             creationflags=flags,
         )
         _widen(self._process.stdin)
-        for target in (self._write, self._read):
-            threading.Thread(target=target, name=f"worker {self._process.pid}", daemon=True).start()
+        try:
+            for target in (self._write, self._read):
+                threading.Thread(target=target, name=f"worker {self._process.pid}", daemon=True).start()
+        except RuntimeError:
+            self.end()
+            raise
         self.use(rules)
 
     @property
@@ -80,10 +87,19 @@ class _Worker:
         """The process's id."""
         return self._process.pid
 
+    @property
+    def ready(self) -> bool:
+        """Whether it can be given parts."""
+        return self._compiling == 0
+
     def use(self, rules: bytes) -> None:
         """Compile other rules; not ready until it says so."""
-        self.ready = False
+        self._compiling += 1
         self._frames.put((Kind.RULES, rules))
+
+    def compiled(self) -> None:
+        """It said that it has compiled a set of rules; another one may have been sent since."""
+        self._compiling -= 1
 
     def send(self, work: _Work, payload: bytes) -> None:
         """Give it a part."""
@@ -117,13 +133,16 @@ class _Worker:
 
 
 class WorkerPool:
-    """`match` for one thread at a time. restarts: workers that died and were replaced; redone: parts done again."""
+    """`match` for one thread at a time. restarts: workers that died and were replaced; redone: parts done again.
+
+    failed_starts: how often the system could not start one.
+    """
 
     def __init__(self, processes: int, stuck_s: float = STUCK_S) -> None:
         """processes: how many match, the calling thread among them: one less is started."""
         self.processes = processes
         self._stuck_s = stuck_s
-        self.restarts = self.redone = 0
+        self.restarts = self.redone = self.failed_starts = 0
         self._wanted = processes - 1
         self._workers: list[_Worker] = []
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
@@ -150,6 +169,7 @@ class WorkerPool:
             "workers": len(self._workers),
             "worker_restarts": self.restarts,
             "redone_parts": self.redone,
+            "failed_worker_starts": self.failed_starts,
         }
 
     def use(self, matcher: Matcher) -> None:
@@ -159,8 +179,8 @@ class WorkerPool:
         self._hear()
         for worker in self._workers:
             worker.use(self._rules)
-        while len(self._workers) < self._wanted and not self._closed:
-            self._workers.append(_Worker(self._answers, self._rules))
+        while len(self._workers) < self._wanted and not self._closed and self._start():
+            pass
 
     def match(self, events: Sequence[Event]) -> Iterator[Part]:
         """What matches in each part of a batch, in order; a part that a worker dies on is done again."""
@@ -231,7 +251,7 @@ class WorkerPool:
                 return
             wait_s = 0.0
             if kind is Kind.READY:
-                worker.ready = True
+                worker.compiled()
             elif kind is Kind.MATCHES:
                 _, work = worker.busy.popleft()
                 work.matches = _spread(work, BYTES_TO_MATCHES.decode(payload))
@@ -265,7 +285,17 @@ class WorkerPool:
     def _replace_dead(self) -> None:
         if len(self._workers) < self._wanted and time.monotonic() >= self._next_start_s:
             self._next_start_s = time.monotonic() + RESTART_S
+            self._start()
+
+    def _start(self) -> bool:
+        """Start a worker. When the system has no room for one, the others do its work, and it is tried again later."""
+        try:
             self._workers.append(_Worker(self._answers, self._rules))
+        except (OSError, RuntimeError) as error:  # RuntimeError: no room for a thread
+            self.failed_starts += 1
+            structlog.get_logger("siemd.detection").error("detection.worker_not_started", error=str(error))
+            return False
+        return True
 
 
 def _widen(pipe: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +37,7 @@ HOLDS: dict[str, Callable[[str, str], bool]] = {
     "endswith": str.endswith,
     "contains": str.__contains__,
 }
+_DATE = re.compile(r"\s*(\d{4})[-/](\d\d)[-/](\d\d)(?:[T ](\d\d):(\d\d))?")
 _COST = {"equals": 0, "startswith": 1, "endswith": 1, "contains": 2, "glob": 4}
 
 
@@ -255,10 +256,28 @@ def _address(text: str) -> tuple[int, int] | None:
 
 
 def _time_part(found: Any, unit: str) -> int | None:
-    if not isinstance(found, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(found[:26].rstrip("Zz").strip())
-    except ValueError:
+    """A part of a date: text in ISO 8601 (or with slashes) as it stands there, or seconds and so on since 1970."""
+    moment = _moment_of_text(found) if isinstance(found, str) else _moment_of_number(number_of(found))
+    if moment is None:
         return None
     return moment.isocalendar().week if unit == "week" else int(getattr(moment, unit))
+
+
+def _moment_of_text(text: str) -> datetime | None:
+    hit = _DATE.match(text)
+    if hit is None:
+        return _moment_of_number(number_of(text))
+    year, month, day, hour, minute = (int(part or 0) for part in hit.groups())
+    try:
+        return datetime(year, month, day, hour, minute)
+    except ValueError:
+        return None
+
+
+def _moment_of_number(number: float | None) -> datetime | None:
+    """Seconds, milli-, micro- or nanoseconds since 1970: whichever gives a date after 1973 and before 2286."""
+    if number is None or not 1e8 <= number < 1e19:
+        return None
+    while number >= 1e10:
+        number /= 1000
+    return datetime.fromtimestamp(number, UTC)

@@ -17,16 +17,18 @@ from siemd.errors import FileError
 from siemd.yamlfile import load_documents
 
 SECURITY = "security"
+SYSMON_FOR_LINUX = ("linux-sysmon/operational",)  # it logs to the journal, in the shape of Windows' own records
 
 
 class Collected(msgspec.Struct, kw_only=True):
     """What siemd reads on this host. missing: platform (network, usage, linux, windows) -> why it is not read.
 
-    channels: the event logs that are read, lower-case.
+    channels: the event logs that are read, lower-case. facts: the kinds of facts that the sensor states.
     """
 
     missing: dict[str, str] = {}
     channels: frozenset[str] = frozenset()
+    facts: frozenset[str] = frozenset()
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -54,10 +56,6 @@ def reach_of(rule: AnyRule, ruleset: Ruleset, collected: Collected) -> Reach:
     selectors = resolve(rule.logsource)
     if not selectors:
         return Reach("source", f"siemd has no source of {describe(rule.logsource)}")
-    if rule.logsource.product == "linux" and all(selector.platform == "windows" for selector in selectors):
-        return Reach(
-            "source", f"siemd has {describe(rule.logsource)} only in recorded logs, which `siemd replay` reads"
-        )
     blocked = [_blocked(selector, collected) for selector in selectors]
     if all(blocked):
         kinds = [one.kind for one in blocked if one]
@@ -112,8 +110,13 @@ def _correlation(rule: Correlation, ruleset: Ruleset, collected: Collected) -> R
 
 def _blocked(selector: Selector, collected: Collected) -> Reach | None:
     """Why events of that kind do not come; None when they do."""
+    if selector.channels == SYSMON_FOR_LINUX:
+        reason = collected.missing.get("linux", "")
+        return Reach("platform", reason) if reason else None
     if reason := collected.missing.get(selector.platform, ""):
         return Reach("platform", reason)
+    if selector.platform == NETWORK and selector.channels and not collected.facts & set(selector.channels):
+        return Reach("source", f"the sensor states no facts such as {' or '.join(selector.channels)}")
     if selector.platform == "windows" and selector.channels and not collected.channels & set(selector.channels):
         names = " or ".join(sorted(map(_native, selector.channels)))
         return Reach("channel", f"{names} is not among sources.windows_events.channels")
@@ -124,6 +127,8 @@ def _need(selector: Selector, rule: Rule, collected: Collected) -> str:
     """What Windows must be told for these events; empty when they come by default."""
     if rule.logsource.service == "auditd":
         return "the Linux audit system with rules that record these events"
+    if selector.channels == SYSMON_FOR_LINUX:
+        return "Sysmon for Linux"
     if selector.platform != "windows":
         return ""
     table = _table()

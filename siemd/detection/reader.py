@@ -20,6 +20,7 @@ from siemd.yamlfile import Document, Key
 
 LOGSOURCE_KEYS = ("category", "product", "service", "definition")
 MAX_TEXT = 65_535
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SIGMA_1_DATE = re.compile(r"\d{4}/\d{1,2}/\d{1,2}")
 
 Placeholders = Mapping[str, Sequence[str | int]]
@@ -30,6 +31,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(sign if sign in "\n\t" or unicodedata.category(sign)[0] != "C" else "�" for sign in text)
+
+
+def reference(text: str) -> str:
+    """The name or id of a rule as it is compared: of a UUID the case does not matter."""
+    return text.lower() if _UUID.fullmatch(text) else text
 
 
 class Unfilled(FileError):
@@ -51,7 +57,7 @@ class Reader:
     def meta(self) -> dict[str, Any]:
         """The arguments of `Meta`."""
         title = self.text(("title",), required=True)
-        level = self.text(("level",)) or "medium"
+        level = self.text(("level",)).lower() or "medium"
         if level not in LEVELS:
             raise self.error(("level",), f"unknown level {level!r}", did_you_mean(level, LEVELS))
         custom = self.data.get("siemd") or {}
@@ -64,9 +70,10 @@ class Reader:
         return {
             "title": title,
             "name": self.text(("name",)) or self._default_name,
-            "id": self.text(("id",)),
+            "named": bool(self.text(("name",))),
+            "id": reference(self.text(("id",))),
             "level": level,
-            "status": self.text(("status",)),
+            "status": self.text(("status",)).lower(),
             "description": self.text(("description",)),
             "author": self.text(("author",)),
             "tags": self.texts(("tags",)),

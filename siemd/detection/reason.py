@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from siemd.detection.rule import AnyRule, Correlation
@@ -20,10 +21,15 @@ class Listed(str):
     """Several values as one text that is tame already."""
 
 
-def named_fields(rule: AnyRule) -> list[str]:
+def named_fields(rule: AnyRule) -> tuple[str, ...]:
     """The fields that the rule's template names."""
-    names = dict.fromkeys(found[1].strip() for found in _PLACEHOLDER.finditer(rule.reason))
-    return [name for name in names if name not in _NUMBERS]
+    return _named_in(rule.reason)
+
+
+@lru_cache(4096)
+def _named_in(template: str) -> tuple[str, ...]:
+    names = dict.fromkeys(found[1].strip() for found in _PLACEHOLDER.finditer(template))
+    return tuple(name for name in names if name not in _NUMBERS)
 
 
 def listed(values: Sequence[str], *, complete: bool) -> Listed:

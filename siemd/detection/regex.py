@@ -23,6 +23,7 @@ FEW_REPEATS = 16
 MAX_WAYS = 32
 MEMORY_BYTES = 8 << 20  # of one pattern at most
 _SIGNS = (_constants.LITERAL, _constants.NOT_LITERAL, _constants.IN, _constants.ANY)
+_TEXT_END = re.compile(r"(?<!\\)((?:\\\\)*)\\Z")  # Python's name for what RE2 calls \z
 _REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT)
 
 Search = Callable[[str], bool]
@@ -81,7 +82,7 @@ def _linear(expression: str) -> Search | None:
     options.never_capture = True
     options.max_mem = MEMORY_BYTES
     try:
-        search = re2.compile(expression, options).search
+        search = re2.compile(_TEXT_END.sub(r"\1\\z", expression), options).search
     except re2.error:
         return None
 

@@ -45,15 +45,16 @@ class LogSource(msgspec.Struct, frozen=True):
 class Meta(msgspec.Struct, kw_only=True):
     """What a rule and a correlation share.
 
-    name: the short name (Sigma `name`, else made from the file's). group: fields that part its incidents (the custom
-    key `siemd: {group: [...]}`). reason: template of the sentence that explains an incident (`siemd: {reason: ...}`).
-    alert: whether its matches are incidents, whatever correlations refer to it (`siemd: {alert: true}`).
+    name: the short name (Sigma `name`, else made from the file's; named tells which). group: fields that part its
+    incidents (the custom key `siemd: {group: [...]}`). reason: template of the sentence that explains an incident
+    (`siemd: {reason: ...}`). alert: whether its matches are incidents, whatever correlations refer to it.
     path, line: where it stands; places: line and column of its id, name and references. key: names it within its set,
     the same after a reload (set by the Ruleset).
     """
 
     title: str
     name: str
+    named: bool = False
     id: str = ""
     level: Level = "medium"
     status: str = ""

@@ -8,12 +8,14 @@ from typing import Any
 from siemd.detection.correlationfile import read_correlation
 from siemd.detection.nearest import did_you_mean
 from siemd.detection.nodes import And, Exists, Match, Node, Not, Or, negate
-from siemd.detection.reader import Placeholders, Reader, Unfilled
+from siemd.detection.reader import Placeholders, Reader, Unfilled, reference
 from siemd.detection.rule import AnyRule, Filter, Rule
 from siemd.errors import FileError
 from siemd.yamlfile import Document, Key, load_documents
 
 __all__ = ["Placeholders", "Unfilled", "read_detection", "read_rules"]
+
+_ACTIONS = ("global", "repeat", "reset")
 
 
 def read_rules(
@@ -31,8 +33,12 @@ def read_rules(
     rules: list[AnyRule | Filter] = []
     problems: list[FileError] = []
     names = _default_names(Path(path).stem, documents)
+    continued = False
     for document, name in zip(documents, names, strict=True):
         try:
+            if continued:
+                raise document.error((), "this continues an 'action' document, which is no longer part of Sigma")
+            continued = isinstance(document.data, dict) and document.data.get("action") in _ACTIONS
             rules.append(_read(Reader(document, name, placeholders)))
         except FileError as error:
             problems.append(error)
@@ -55,12 +61,22 @@ def _read(reader: Reader) -> AnyRule | Filter:
     data = reader.data
     if not isinstance(data, dict):
         raise reader.error((), "expected a Sigma rule: a mapping with title, logsource and detection")
-    if "action" in data and "detection" not in data:
-        raise reader.error(("action",), "'action' documents (global, repeat, reset) are no longer part of Sigma")
-    if data.get("status") == "unsupported":
+    if data.get("action") in _ACTIONS:
+        raise reader.error(
+            ("action",),
+            "'action' documents (global, repeat, reset) are no longer part of Sigma",
+            "write each rule in full",
+        )
+    rule = _rule(reader)
+    if reader.text(("status",)).lower() == "unsupported":  # when nothing that can be named is wrong
         raise reader.error(
             ("status",), "the rule says of itself that it is unsupported: it needs what Sigma cannot express"
         )
+    return rule
+
+
+def _rule(reader: Reader) -> AnyRule | Filter:
+    data = reader.data
     kinds = [key for key in ("detection", "correlation", "filter") if key in data]
     if len(kinds) > 1:
         wrong = kinds[0] if "correlation" in kinds else kinds[1]
@@ -82,7 +98,7 @@ def _filter(reader: Reader) -> Filter:
     if "rules" not in data:
         hint = "name rules, or write 'rules: any' for all of the logsource"
         raise reader.error(("filter",), "the key 'rules' is missing", hint, of_key=True)
-    rules = reader.texts(("filter", "rules"))
+    rules = tuple(map(reference, reader.texts(("filter", "rules"))))
     if len(rules) == 1 and rules[0].lower() == "any":
         rules = ()
     if not isinstance(data.get("condition"), str):

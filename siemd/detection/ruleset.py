@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,7 @@ from siemd.detection.config import DetectionConfig, ImportedConfig
 from siemd.detection.filters import apply_filters
 from siemd.detection.nearest import did_you_mean
 from siemd.detection.overlay import Change, Tuned, read_overlay, tune
-from siemd.detection.reader import Placeholders, Unfilled
+from siemd.detection.reader import Placeholders, Unfilled, reference
 from siemd.detection.rule import LEVELS, AnyRule, Correlation, Filter, Meta, Rule
 from siemd.detection.rulefile import read_rules
 from siemd.detection.rulefolders import (
@@ -143,7 +143,7 @@ class Ruleset:
 
     def find(self, name: str) -> list[AnyRule]:
         """The rules of that name or id, those that are switched off too."""
-        return list(self._index.get(name, ()))
+        return list(self._index.get(name, ())) or list(self._index.get(reference(name), ()))
 
     def names(self) -> list[str]:
         """Names of all rules, those that are switched off too."""
@@ -183,13 +183,20 @@ class Ruleset:
     def _unique(self, rules: Iterable[AnyRule]) -> list[AnyRule]:
         """Give every rule its key; doubles become problems, those of imports first, for they must not displace others.
 
-        Correlations of one origin may share a name: their incidents are one.
+        Correlations of one origin may share a name: their incidents are one. A name that only comes from a file's gives
+        way: files of several folders may be called the same.
         """
         known: dict[str, list[AnyRule]] = {}  # by names and ids, since references may be either
         keys: set[str] = set()
         kept: set[int] = set()
         listed = list(rules)
+        numbers: dict[str, int] = {}
+        all_given = {rule.name for rule in listed if rule.named}
+        own_given = {rule.name for rule in listed if rule.named and not self._origin(rule)}
         for rule in sorted(listed, key=lambda one: bool(self._origin(one))):
+            if not rule.named:
+                # no import takes a name away from a rule of ours
+                rule.name = _free_name(rule.name, (known, all_given if self._origin(rule) else own_given), numbers)
             if self._is_double(rule, known):
                 continue
             key = rule.id or rule.name
@@ -367,6 +374,15 @@ def _switches(
             elif policy is not None and rule.alert is not True and (reason := policy.silences(rule)):
                 silent[rule.key] = reason
     return off, silent
+
+
+def _free_name(name: str, taken: Sequence[Container[str]], numbers: dict[str, int]) -> str:
+    """The name, or the name with the first number behind it that makes it free. numbers: the last of each name."""
+    spelling = name
+    while any(spelling in names for names in taken):
+        numbers[name] = numbers.get(name, 1) + 1
+        spelling = f"{name}_{numbers[name]}"
+    return spelling
 
 
 def _place(rule: AnyRule) -> str:

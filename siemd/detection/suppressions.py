@@ -52,14 +52,16 @@ class Suppression(msgspec.Struct, kw_only=True):
         """Whether a match with these values is hidden; the rule is not looked at."""
         if time_us >= self.expires_us or (self.timed and not self._at(time_us)):
             return False
-        if self.hosts and not any(pattern.fullmatch(host.lower()) for pattern in self.hosts):
-            return False
 
         def every(name: str, meant: Callable[[str], bool]) -> bool:
             # of several values each one, so that nobody hides a value by putting a known one beside it
             texts = _texts(group[name] if name in group else field(name))
             return bool(texts) and all(map(meant, texts))
 
+        if self.hosts:
+            hosts = (host, *_texts(field("computer")))
+            if not any(pattern.fullmatch(name.lower()) for pattern in self.hosts for name in hosts):
+                return False
         if self.networks and not every("source_ip", lambda text: _inside(text, self.networks)):
             return False
         return all(
@@ -136,6 +138,13 @@ class Suppressions:
             for one in self.entries
             if at_us >= one.expires_us
         ]
+
+    def lift_expired(self, at_us: int) -> list[FileError]:
+        """Take out those that have expired, also for events of a time when they had not; a sentence for each."""
+        told = self.expired(at_us)
+        self.entries = [one for one in self.entries if at_us < one.expires_us]
+        self._of_rule.clear()
+        return told
 
     def unmatched(self, rules: Sequence[AnyRule]) -> list[FileError]:
         """A sentence for each that means no rule that alerts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any, Final
 
@@ -107,6 +107,22 @@ class View:
         if self._leaves is None:
             self._leaves = _all_texts(self.fields, [getattr(self.event, name) for name in set(self._columns.values())])
         return self._leaves if cased else tuple(text.lower() for text in self._leaves)
+
+
+class NamedView(View):
+    """An event as one rule sees it: names of Sigma's taxonomy stand for those of the record, too."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, event: Event, names: Mapping[str, str]) -> None:
+        super().__init__(event)
+        self._names = names
+
+    def get(self, name: str) -> Any:
+        """The raw value of a field, or MISSING."""
+        own = self._names.get(name)
+        value = MISSING if own is None else super().get(own)
+        return super().get(name) if value is MISSING else value
 
 
 def is_direct(name: str) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from siemd.events import LogEvent, clamp_time_us
+from siemd.sources.audit_record import SYSLOG_IDENTIFIERS, audit_fields
 from siemd.sources.sshd import parse_sshd
+from siemd.sources.windows_record import event_from_xml
 from siemd.sources.windows_xml import RecordError, clean_text
 
 MAX_FIELDS = 512
@@ -18,7 +20,11 @@ FACILITIES = (
 )  # fmt: skip
 LEVELS = ("critical", "critical", "critical", "error", "warning", "information", "information", "verbose")
 SSHD_IDENTIFIERS = ("sshd", "sshd-session", "sshd-auth")
-_SSHD_USERS = ("", "0")  # anyone may log as "sshd"; whose process it was says journald itself, unless it does not know
+SYSMON_IDENTIFIER = "sysmon"
+SUDO_IDENTIFIER = "sudo"
+_TRUSTED_USERS = ("", "0")  # anyone may log as "sshd"; whose process it was says journald, unless it does not know
+
+_SUDO_FIELDS = ("TTY", "PWD", "USER", "GROUP", "TSID", "ENV", "HOST", "CHROOT")
 
 _SECURITY = ("auth", "authpriv", "audit")
 _SYSTEM = ("kern", "daemon", "syslog", "cron", "ntp", "clock")
@@ -29,7 +35,8 @@ def event_from_journal(record: dict[str, Any]) -> LogEvent:
     """The LogEvent of one record; raises RecordError when it has no time.
 
     Facilities auth, authpriv and audit go to security_logs; kern, daemon, syslog, cron, ntp, clock, and what the
-    kernel, the audit system and systemd itself log, to system_logs; the rest to application_logs.
+    kernel, the audit system and systemd itself log, to system_logs; the rest to application_logs. A record of Sysmon
+    for Linux is the event that its text holds; one of the audit system has that system's own names too.
     """
     if len(record) > MAX_FIELDS:
         raise RecordError(f"over {MAX_FIELDS} fields")
@@ -43,6 +50,13 @@ def event_from_journal(record: dict[str, Any]) -> LogEvent:
     facility = _facility(fields)
     identifier = first_text(fields.get("SYSLOG_IDENTIFIER")) or first_text(fields.get("_COMM"))
     message = first_text(fields.get("MESSAGE"))
+    trusted = first_text(fields.get("_UID")) in _TRUSTED_USERS
+    if identifier == SYSMON_IDENTIFIER and trusted and (sysmon := _sysmon_event(message)):
+        return sysmon
+    from_kernel = fields.get("_TRANSPORT") == "audit"
+    if from_kernel or (identifier in SYSLOG_IDENTIFIERS and trusted):
+        for name, value in audit_fields(fields, message, from_kernel=from_kernel).items():
+            fields.setdefault(name, clean_text(value))
     event = LogEvent(
         time_us=clamp_time_us(int(time_text)),
         table=_table(facility, fields),
@@ -54,9 +68,21 @@ def event_from_journal(record: dict[str, Any]) -> LogEvent:
         computer=first_text(fields.get("_HOSTNAME")),
         fields=fields,
     )
-    if identifier in SSHD_IDENTIFIERS and first_text(fields.get("_UID")) in _SSHD_USERS:
+    if identifier in SSHD_IDENTIFIERS and trusted:
         _add_login(event, message)
+    elif identifier == SUDO_IDENTIFIER:
+        _add_sudo(event, message)
     return event
+
+
+def _sysmon_event(message: str) -> LogEvent | None:
+    """The event of Sysmon for Linux, which logs XML as Windows does; None when the text is something else."""
+    if not message.startswith("<Event"):
+        return None
+    try:
+        return event_from_xml(message)
+    except RecordError:
+        return None
 
 
 def text_of(value: Any) -> str:
@@ -102,6 +128,20 @@ def _table(facility: str, fields: dict[str, Any]) -> str:
 
 def _level(priority: str) -> str:
     return LEVELS[int(priority)] if priority in tuple("01234567") else "information"
+
+
+def _add_sudo(event: LogEvent, message: str) -> None:
+    """The parts of `anna : TTY=pts/1 ; PWD=/root ; USER=root ; COMMAND=/usr/bin/id` as fields; COMMAND is the last."""
+    user, colon, rest = message.partition(" : ")
+    if not colon or " " in user.strip():
+        return
+    head, command, line = rest.partition("COMMAND=")
+    for part in head.split(" ; "):
+        name, equals, value = part.strip().partition("=")
+        if equals and name in _SUDO_FIELDS:
+            event.fields.setdefault(name, value)
+    if command:
+        event.fields.setdefault("COMMAND", line)
 
 
 def _add_login(event: LogEvent, message: str) -> None:

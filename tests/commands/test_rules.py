@@ -139,7 +139,7 @@ def test_explain_tells_what_where_and_how_it_is_tuned(siemd: Command) -> None:
         "probe_syn (",
         'event_type is "tcp_probe"',
         "o.yml:2: timespan 10m instead of 5m, condition gte 30 instead of gte 15 (a busy network)",
-        "s.yml:2: scanner, owned by anna: weekly",
+        "s.yml:2: scanner, owned by anna, until 2090-01-02T00:00Z: weekly",
         "It can fire on this host.",
         "attack.t1046",
     ):
@@ -200,6 +200,21 @@ def test_a_replay_says_what_suppressions_hid_in_each_file(siemd: Command) -> Non
     assert siemd("replay", events, events) == 0
     assert siemd.out == ""
     assert siemd.err.count("(1 hidden by known)") == 2
+
+
+def test_what_has_expired_hides_nothing_in_a_replay_of_former_days(siemd: Command) -> None:
+    siemd.config.write_text("detection: {rules: [odd.yml], suppressions: [s.yml]}\n")
+    (siemd.folder / "odd.yml").write_text(rule())
+    (siemd.folder / "s.yml").write_text(
+        "suppressions: [{name: old, owner: anna, reason: x, expires: 2020-01-01, rules: odd}]\n"
+    )
+    fact = NetworkEvent(time_us=1_500_000_000_000_000, event_type="probe", fields={"probe": "syn"})
+    (siemd.folder / "facts.jsonl").write_bytes(msgspec.json.encode(fact) + b"\n")
+    assert siemd("replay", siemd.folder / "facts.jsonl") == 0
+    assert [json.loads(line)["rule"] for line in siemd.out.splitlines()] == ["odd"]
+    assert "the suppression old of anna expired" in siemd.err
+    assert siemd("rules", "explain", "odd") == 0
+    assert "No longer suppressed by" in siemd.out
 
 
 def test_coverage_as_text_and_json(siemd: Command) -> None:

@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 from siemd.detection import DetectionConfig, Detector, Ruleset
+from siemd.detection.rulefile import read_rules
 from siemd.sources.evtxfile import read_events
+
+CORRELATION = """---
+title: c
+name: many_{0}
+correlation: {{type: event_count, rules: [{0}], group-by: [Computer], timespan: 1h, condition: {{gte: 1}}}}
+"""
+FILTER = """---
+title: f
+logsource: {{product: windows}}
+filter: {{rules: [{0}], selection: {{EventID|exists: true}}, condition: selection}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +54,24 @@ def test_every_sample_fires_its_rule(corpus: Path, rows: list[dict[str, str]], p
 def test_every_sample_has_a_rule(rows: list[dict[str, str]], public: Ruleset) -> None:
     ids = {rule.id for rule in public.rules}
     assert [row["rule_file"] for row in rows if row["rule_id"] not in ids] == []
+
+
+def test_correlations_and_filters_take_up_every_rule_that_fires(
+    corpus: Path, rows: list[dict[str, str]], public: Ruleset
+) -> None:
+    """A correlation over each rule fires too, by Computer; with a filter on the rule neither does."""
+    ids = {row["rule_id"] for row in rows}
+    rules = [rule for rule in public.rules if rule.id in ids]
+    correlations, problems = read_rules("correlations.yml", "".join(map(CORRELATION.format, sorted(ids))))
+    filters, more = read_rules("filters.yml", "".join(map(FILTER.format, sorted(ids))))
+    assert [*problems, *more] == []
+    open_set, closed_set = Ruleset([*rules, *correlations]), Ruleset([*rules, *correlations, *filters])
+    assert [str(one) for one in (*open_set.problems, *closed_set.problems, *closed_set.warnings)] == []
+    opened, closed = (Detector(one, DetectionConfig(), "h") for one in (open_set, closed_set))
+    fired: set[str] = set()
+    for row in rows:
+        for events in read_events(corpus / "sigma" / row["sample"]):
+            fired |= {alert.rule for alert in opened.process(events) if alert.group.get("Computer")}
+            assert closed.process(events) == []
+    assert fired == {f"many_{name}" for name in ids}
+    assert opened.counters()["ungrouped_events"] == 0

@@ -52,6 +52,14 @@ def test_old_style_rules_are_refused_with_place_and_reason(corpus: Path) -> None
     assert loaded == []
 
 
+def test_old_style_rules_are_refused_for_what_they_need_not_for_what_they_say(corpus: Path) -> None:
+    files = sorted((corpus / "sigma" / "unsupported").rglob("*.yml"))
+    if not files:
+        pytest.skip(f"no unsupported rules below {corpus}")
+    told = Counter("says of itself" in read_rules(file)[1][0].message for file in files)
+    assert told[False] > 10 * told[True], told
+
+
 def test_windows_logsources_mean_what_the_public_table_says(corpus: Path) -> None:
     path = corpus / "sigma" / "thor.yml"
     if not path.exists():

@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from siemd.events import LogEvent
+from siemd.sources.journal_record import event_from_journal
 from siemd.sources.windows_flat import event_from_flat
 from siemd.sources.windows_record import event_from_xml
 
@@ -234,20 +235,18 @@ def test_names_with_spaces_in_flattened_records(tools: Any) -> None:
     assert fires(tools, "{product: windows, service: windefend}", "{ThreatName: x}", event_from_flat(flat))
 
 
-def journal(**fields: Any) -> LogEvent:
-    return LogEvent(time_us=0, table="system_logs", platform="linux", channel="", provider="audit", fields=fields)
-
-
 def test_the_kernels_audit_records_as_journald_reads_them(tools: Any) -> None:
-    event = journal(_AUDIT_TYPE_NAME="EXECVE", _AUDIT_FIELD_A0="chattr", _AUDIT_FIELD_A1="-i")
-    rule = "{type: EXECVE, a0|contains: chattr, a1|contains: '-i'}"
+    record = {"__REALTIME_TIMESTAMP": "1767225600000000", "_TRANSPORT": "audit", "SYSLOG_IDENTIFIER": "audit"}
+    record |= {"_AUDIT_TYPE_NAME": "EXECVE", "_AUDIT_FIELD_A0": '"chattr"', "_AUDIT_FIELD_A1": '"-i"'}
+    event = event_from_journal(record)
+    rule = "{type: EXECVE, a0: chattr, a1|contains: '-i'}"
     assert fires(tools, "{product: linux, service: auditd}", rule, event)
     assert not fires(tools, "{product: linux, service: cron}", rule, event)
 
 
 def test_audit_records_with_their_own_names(tools: Any) -> None:
-    event = journal(type="SYSCALL", comm="insmod", key="x")
-    event.provider = "audisp-syslog"
+    fields = {"type": "SYSCALL", "comm": "insmod", "key": "x"}
+    event = LogEvent(time_us=0, table="system_logs", platform="linux", provider="audisp-syslog", fields=fields)
     assert fires(tools, "{product: linux, service: auditd}", "{type: SYSCALL, comm: insmod}", event)
 
 
@@ -264,3 +263,26 @@ def test_facts_of_the_wire_answer_rules_for_firewalls(tools: Any) -> None:
     assert not fires(tools, "{category: firewall, product: cisco}", "{dst_port: 23}", fact)
     assert not fires(tools, "{category: dns}", "{src_ip: 10.0.0.1}", fact)
     assert fires(tools, "{category: network}", "{src_ip: 10.0.0.1}", fact)
+
+
+@pytest.mark.parametrize("logsource", ["{product: linux}", "{product: linux, service: sysmon}"])
+def test_what_linux_means_holds_for_its_sysmon(tools: Any, logsource: str) -> None:
+    event = event_from_xml(record("Linux-Sysmon/Operational", 1, data(CommandLine="nc -e /bin/sh"), "Linux-Sysmon"))
+    assert fires(tools, logsource, "['nc -e /bin/sh']", event)
+
+
+@pytest.mark.parametrize(
+    ("logsource", "hit"),
+    [
+        ("{category: process_creation}", True),
+        ("{category: process_creation, service: sysmon}", True),
+        ("{service: sysmon}", True),
+        ("{service: security}", False),
+        ("{category: network_connection}", False),
+        ("{category: webserver}", False),
+        ("{service: nginx}", False),
+    ],
+)
+def test_a_logsource_without_a_product_means_every_product(tools: Any, logsource: str, hit: bool) -> None:
+    event = event_from_xml(record("Microsoft-Windows-Sysmon/Operational", 1, data(Image="x")))
+    assert fires(tools, logsource, "{Image: x}", event) is hit

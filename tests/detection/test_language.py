@@ -242,6 +242,15 @@ def test_absence_is_told_when_it_is_sure(tools: Any) -> None:
     assert "a and not b" in alert.reason
 
 
+def test_what_is_judged_late_counts_each_event_once(tools: Any) -> None:
+    ruleset = tools.rules(THREE + correlation("temporal", "a and c and not b", "[a, b, c]"))
+    detector = tools.detector(ruleset, late_s=10)
+    assert not detector.process([tools.fact(moment, kind, source_ip="x") for moment, kind in enumerate("acaa")])
+    alert = [*detector.advance(200_000_000), *detector.finish()][-1]
+    assert (alert.count, alert.first_seen_us, alert.last_seen_us) == (4, 0, 3_000_000)
+    assert [one["event_type"] for one in alert.evidence] == ["a", "c", "a", "a"]
+
+
 def test_what_waits_to_be_judged_is_bounded(tools: Any) -> None:
     ruleset = tools.rules(THREE + correlation("temporal", "a and not b", "[a, b]"))
     detector = tools.detector(ruleset, max_entries=5)
@@ -289,6 +298,27 @@ def test_value_count_of_several_fields_counts_their_combinations(tools: Any) -> 
         for moment, (user, size) in enumerate([("u", 1), ("u", 2), ("U", "1"), ("v", 1)])
     ]
     assert told == [False, False, False, True]
+
+
+def test_combinations_take_each_value_of_a_list(tools: Any) -> None:
+    text = correlation("value_count", "{field: [destination_ip, ports], gte: 4}", "[a]")
+    detector = tools.detector(tools.rules(THREE + text))
+
+    def tried(moment: float, target: str, *ports: int) -> bool:
+        fact = tools.fact(moment, "a", source_ip="x", destination_ip=target, fields={"ports": list(ports)})
+        return bool(detector.process([fact]))
+
+    assert [tried(0, "10.0.0.1", 21, 22), tried(1, "10.0.0.1", 22), tried(2, "10.0.0.2", 21, 22)] == [
+        False, False, True,
+    ]  # fmt: skip
+
+
+def test_too_many_combinations_are_counted_as_forgotten(tools: Any) -> None:
+    text = correlation("value_count", "{field: [ports, more], gte: 10000}", "[a]")
+    detector = tools.detector(tools.rules(THREE + text))
+    fields = {"ports": list(range(101)), "more": list(range(100))}
+    assert detector.process([tools.fact(0, "a", source_ip="x", fields=fields)])
+    assert detector.counters()["evicted_values"] == 100
 
 
 def test_long_timespans_of_the_specification(tools: Any) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from siemd.detection import package
@@ -42,6 +42,16 @@ def refused(source: Path, folder: Path) -> str:
         import_rules(source, folder)
     assert files_below(folder.parent) == before
     return str(caught.value)
+
+
+def test_a_single_rule_is_taken_too(tmp_path: Path) -> None:
+    source = tmp_path / "odd_rule.yml"
+    source.write_bytes(RULE)
+    done = import_rules(source, tmp_path / "rules" / name_of(source))
+    assert (done.folder.name, done.files) == ("odd_rule", 1)
+    assert files_below(done.folder) == [IMPORT_MARK, "odd_rule.yml"]
+    source.write_bytes(b"title: x\n")
+    assert "holds no Sigma rule" in refused(source, tmp_path / "rules" / "other")
 
 
 def test_a_package_is_taken_with_its_folders(tmp_path: Path) -> None:
@@ -321,7 +331,14 @@ def test_the_name_of_an_import(tmp_path: Path, source: str, name: str) -> None:
     assert name_of(tmp_path / source) == name
 
 
+def test_an_entry_whose_name_ends_at_once_is_refused(tmp_path: Path) -> None:
+    source = packed(tmp_path / "p.zip", ("a.yml", RULE))
+    source.write_bytes(source.read_bytes().replace(b"a.yml", b"\0.yml"))  # a name ends at a zero
+    assert "has no name" in refused(source, tmp_path / "rules" / "p")
+
+
 @given(st.binary(max_size=300), st.integers(0, 400), st.binary(max_size=8))
+@example(noise=b"\x00\x00\x90\x90\x94\xa0", place=160, change=b"\x00")
 def test_any_bytes_are_imported_or_refused(noise: bytes, place: int, change: bytes) -> None:
     import tempfile
 

@@ -10,7 +10,7 @@ from siemd.detection.reach import Collected, Reach, logs_of, reach_of
 from siemd.detection.rule import LogSource
 from siemd.sources.windows_events import WindowsEventsConfig
 
-LINUX = Collected(missing={"windows": "the host does not run Windows"})
+LINUX = Collected(missing={"windows": "the host does not run Windows"}, facts=frozenset({"tcp_probe", "ping"}))
 WINDOWS = Collected(
     missing={"linux": "the host does not run Linux"},
     channels=frozenset(name.lower() for name in WindowsEventsConfig().channels),
@@ -28,6 +28,9 @@ def reach(tools: Any, logsource: str, collected: Collected, selection: str = "{A
     [
         ("{product: siemd, category: network}", LINUX, "", ""),
         ("{product: siemd, category: network}", Collected(missing={"network": "off"}), "platform", "off"),
+        ("{category: firewall}", LINUX, "", ""),
+        ("{category: network}", LINUX, "", ""),
+        ("{category: dns}", LINUX, "source", "the sensor states no facts such as dns_names"),
         ("{product: linux, service: sshd}", LINUX, "", ""),
         ("{product: linux, service: sshd}", WINDOWS, "platform", "does not run Linux"),
         ("{product: windows, service: security}", LINUX, "platform", "does not run Windows"),
@@ -73,7 +76,9 @@ def test_what_windows_must_be_told(tools: Any, logsource: str, selection: str, n
 def test_what_a_linux_host_must_be_told(tools: Any) -> None:
     assert "audit system" in reach(tools, "{product: linux, service: auditd}", LINUX).needs[0]
     found = reach(tools, "{product: linux, category: process_creation}", LINUX)
-    assert (found.kind, "only in recorded logs" in found.reason) == ("source", True)
+    assert (found.fires, found.needs) == (True, ("Sysmon for Linux",))
+    found = reach(tools, "{product: linux, category: process_creation}", WINDOWS)
+    assert (found.kind, found.reason) == ("platform", "the host does not run Linux")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +88,7 @@ def test_what_a_linux_host_must_be_told(tools: Any) -> None:
         (LogSource(product="windows"), ["every Windows event log"]),
         (LogSource(product="windows", category="registry_set"), ["Microsoft-Windows-Sysmon/Operational (event 13)"]),
         (LogSource(product="linux", service="sudo"), ["the journal (sudo)"]),
-        (LogSource(product="linux"), ["the journal"]),
+        (LogSource(product="linux"), ["the journal", "Linux-Sysmon/Operational"]),
         (LogSource(product="siemd"), ["the facts of the wire", "the samples of this host's load"]),
         (LogSource(product="aws"), []),
     ],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from siemd.detection import load_ruleset
 from siemd.detection.nodes import And, Match, Text
 from siemd.detection.rule import Correlation, Rule
 from siemd.detection.rulefile import read_rules
@@ -43,8 +45,8 @@ MISTAKES: list[tuple[str, int, int, str]] = [
     (HEAD + "detection:\n  s: {A: {B: c}}\n  condition: s\n", 4, 10, "not a mapping"),
     (HEAD + "detection:\n  s:\n    A:\n      - x\n      - [y]\n  condition: s\n", 7, 9, "expected a text"),
     (HEAD + "detection:\n  s:\n    A|contians: x\n  condition: s\n", 5, 5, "did you mean 'contains'?"),
-    (HEAD + "detection:\n  s:\n    A|re|expand|contains: '%x%'\n  condition: s\n", 5, 5, "cannot be combined"),
-    (HEAD + "detection:\n  s:\n    A|re|contains: x\n  condition: s\n", 5, 5, "cannot be combined"),
+    (HEAD + "detection:\n  s:\n    A|re|expand|base64: '%x%'\n  condition: s\n", 5, 5, "cannot be combined"),
+    (HEAD + "detection:\n  s:\n    A|cidr|contains: x\n  condition: s\n", 5, 5, "cannot be combined"),
     (HEAD + "detection:\n  s:\n    A|i: x\n  condition: s\n", 5, 5, "flag of 're'"),
     (HEAD + "detection:\n  s:\n    A|lt|gt: 3\n  condition: s\n", 5, 5, "exclude each other"),
     (HEAD + "detection:\n  s:\n    A|contains|contains: x\n  condition: s\n", 5, 5, "twice"),
@@ -221,6 +223,38 @@ def test_a_broken_document_leaves_the_others(tools: Any) -> None:
     assert len(problems) == 1
 
 
+PLAIN = "title: t\nlogsource: {product: windows}\ndetection: {s: {A: 1}, condition: s}\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "message"),
+    [
+        (("condition: s", "condition: s | count() by x > 5"), 3, "an aggregation inside the condition"),
+        (("condition: s", "condition: s | near s2"), 3, "an aggregation inside the condition"),
+        (("condition: s", "timeframe: 5m, condition: s"), 3, "'timeframe' is no longer part of Sigma"),
+        (("title: t", "title: t\naction: global"), 2, "'action' documents"),
+        (("condition: s", "condition: s"), 4, "says of itself that it is unsupported"),
+    ],
+)
+def test_a_rule_that_calls_itself_unsupported_is_told_what_is_wrong(
+    tools: Any, change: tuple[str, str], line: int, message: str
+) -> None:
+    (problem,) = tools.problems(PLAIN.replace(*change) + "status: Unsupported\n")
+    assert problem.startswith(f"rules.yml:{line}:")
+    assert message in problem
+
+
+def test_what_continues_an_old_action_document_is_refused_too(tools: Any) -> None:
+    first, second = tools.problems(f"action: global\ntitle: t\ndetection: {{condition: s}}\n---\n{PLAIN}")
+    assert "rules.yml:1:9: 'action' documents" in first
+    assert "rules.yml:5:1: this continues an 'action' document" in second
+
+
+def test_levels_and_statuses_in_any_case(tools: Any) -> None:
+    (rule,) = tools.rules(PLAIN + "level: HIGH\nstatus: Test\n").rules
+    assert (rule.level, rule.status) == ("high", "test")
+
+
 def test_a_whole_rule() -> None:
     text = (
         "title: T\nid: 1e6d56f4-0c4b-4e5c-9f0a-9c6ab2bf4c41\nname: short\nstatus: test\nlevel: high\ndescription: d\n"
@@ -265,6 +299,26 @@ def test_names_come_from_the_file() -> None:
     )
     found, _ = read_rules("a/port_scan.yml", text)
     assert [rule.name for rule in found] == ["port_scan_1", "port_scan"]
+
+
+def test_files_of_several_folders_may_be_called_the_same(tmp_path: Path) -> None:
+    for folder, more in (("a", ""), ("b", ""), ("c", "name: rule_2\n"), ("d", "name: rule_2\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "rule.yml").write_text(PLAIN + more)
+    ruleset = load_ruleset([tmp_path])
+    assert [rule.name for rule in ruleset.rules] == ["rule", "rule_3", "rule_2"]
+    (problem,) = ruleset.problems
+    assert "the name 'rule_2' is already that of" in str(problem)
+
+
+def test_of_a_uuid_the_case_does_not_matter(tools: Any) -> None:
+    upper = "0E95725D-7320-415D-80F7-004DA920FC1A"
+    ruleset = tools.rules(
+        f"{PLAIN}id: {upper}\n---\ntitle: c\nname: c\ncorrelation: {{type: event_count, rules: [{upper.lower()}],"
+        " timespan: 1m, condition: {gte: '2'}}\n"
+    )
+    assert len(ruleset.rules) == 2
+    assert ruleset.find(upper) == ruleset.find(upper.lower()) != []
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Any) -> None:

@@ -17,6 +17,11 @@ from siemd.errors import FileError
 from siemd.events import Alert
 
 RULES = """
+title: l
+name: logged
+logsource: {product: windows}
+detection: {s: {A: x}, condition: s}
+---
 title: Ping
 name: ping
 level: medium
@@ -81,6 +86,14 @@ def test_conditions(tmp_path: Path, tools: Any, condition: str, hidden: bool) ->
     fact = tools.fact(1, "ping", source_ip="10.0.0.1", destination_ip="10.0.0.9", destination_port=22)
     assert (detector.process([fact]) == []) is hidden
     assert detector.counters()["hidden_by.scan"] == hidden
+
+
+@pytest.mark.parametrize(("host", "hidden"), [("ws*", True), ("web-1", True), ("dc*", False)])
+def test_a_host_is_this_one_or_the_computer_of_the_record(tmp_path: Path, tools: Any, host: str, hidden: bool) -> None:
+    detector = detector_of(tmp_path, f"{HEAD}, rules: logged, host: {host}")
+    event = tools.log(1, A="x")
+    event.computer = "WS9.example.org"
+    assert (detector.process([event]) == []) is hidden
 
 
 @pytest.mark.parametrize(

@@ -111,3 +111,23 @@ def test_any_record_is_an_event_or_a_record_error(record: dict[str, Any]) -> Non
             continue
         assert isinstance(event, LogEvent)
         msgspec.json.encode(event)
+
+
+@pytest.mark.parametrize(
+    ("line", "fields"),
+    [
+        (
+            "    anna : TTY=pts/1 ; PWD=/home/anna ; USER=#-1 ; COMMAND=/usr/bin/env A=b ; true",
+            {"TTY": "pts/1", "PWD": "/home/anna", "USER": "#-1", "COMMAND": "/usr/bin/env A=b ; true"},
+        ),
+        (
+            "bob : 3 incorrect password attempts ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/id",
+            {"TTY": "pts/0", "PWD": "/", "USER": "root", "COMMAND": "/bin/id"},
+        ),
+        ("pam_unix(sudo:session): session opened for user root by (uid=0)", {}),
+        ("a b : USER=root ; COMMAND=x", {}),
+    ],
+)
+def test_what_sudo_says_as_fields(line: str, fields: dict[str, str]) -> None:
+    event = event_from_journal({**TIME, "SYSLOG_IDENTIFIER": "sudo", "MESSAGE": line})
+    assert {name: value for name, value in event.fields.items() if name in ("TTY", "PWD", "USER", "COMMAND")} == fields
