@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,8 @@ class App:
                 group.create_task(supervise(watcher.run, rules_health), name="rules"),
                 group.create_task(supervise(restart.run, health.component("history")), name="history"),
             ]
+            if config.web.enabled:
+                beside.append(group.create_task(supervise(self._serve, health.component("web")), name="web"))
             flow = [
                 group.create_task(_stage(*sources, closes=events), name="sources"),
                 group.create_task(_stage(detection.run(), closes=storing), name=DETECTION),
@@ -122,6 +126,12 @@ class App:
         await reporter.write(running=False)
         self._log.log(40 if lost else 20, "siemd.stopped", lost_events=lost)
         return lost
+
+    async def _serve(self) -> None:
+        """The API beside the stages; whatever becomes of it, they go on."""
+        # Its libraries are heavy, and not everybody wants them; the loop goes on while they load.
+        module = await asyncio.to_thread(import_module, "siemd.web.server")
+        await module.WebServer(self._config, self._data_dir, self._health.component("web"), _tell).run()
 
     def _detector(self, ruleset: Ruleset) -> Detector:
         config, pool = self._config.detection, None
@@ -210,6 +220,13 @@ class App:
     def _report(self, ruleset: Ruleset) -> None:
         for problem in ruleset.problems:
             self._log.error("rules.problem", problem=str(problem))
+
+
+def _tell(text: str) -> None:
+    """Say something to the person at the terminal that no log may hold."""
+    if sys.stderr is not None:  # a Windows service has none
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 async def _stage(*runs: Awaitable[None], closes: Channel) -> None:

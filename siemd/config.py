@@ -19,6 +19,7 @@ from siemd.errors import UserError
 from siemd.sources import SOURCES
 from siemd.storage import StorageConfig
 from siemd.units import Bytes, Seconds
+from siemd.web.config import WebConfig
 from siemd.yamlfile import Document, load_documents
 
 SourcesConfig = msgspec.defstruct(
@@ -75,6 +76,7 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     storage: StorageConfig = msgspec.field(default_factory=StorageConfig)
     pipeline: PipelineConfig = msgspec.field(default_factory=PipelineConfig)
     log: LogConfig = msgspec.field(default_factory=LogConfig)
+    web: WebConfig = msgspec.field(default_factory=WebConfig)
 
     def host_name(self) -> str:
         """The name that events carry."""
@@ -93,9 +95,11 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "siemd"
 
     def settle(self) -> None:
-        """Fill in what depends on data_dir: where imported rules are."""
+        """Fill in what depends on data_dir: where imported rules are, and what the API writes."""
         if self.detection.imported.folder == "auto":
             self.detection.imported.folder = str(self.data_path() / "rules")
+        if self.detection.managed == "auto":
+            self.detection.managed = str(self.data_path())
 
     def log_path(self) -> Path:
         """siemd's own log."""
@@ -149,6 +153,11 @@ def parse_config(document: Document, *, keep_unset: bool = False) -> Config:
         paths[:] = [_beside(document.path, path) for path in paths]
     if detection.imported.folder != "auto":
         detection.imported.folder = _beside(document.path, detection.imported.folder)
+    tls = config.web.tls
+    tls.certificate, tls.key = (path and _beside(document.path, path) for path in (tls.certificate, tls.key))
+    if (problem := config.web.problem()) is not None:
+        key, message, hint = problem
+        raise document.error(("web", key), f"web.{key}: {message}", hint)
     return config
 
 

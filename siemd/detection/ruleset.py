@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,7 +15,16 @@ from siemd.detection.overlay import Change, Tuned, read_overlay, tune
 from siemd.detection.reader import Placeholders, Unfilled, reference
 from siemd.detection.rule import LEVELS, AnyRule, Correlation, Filter, Meta, Rule
 from siemd.detection.rulefile import read_rules
-from siemd.detection.rulefolders import existing, imported_folder, rule_folders
+from siemd.detection.rulefolders import (
+    MANAGED_OVERLAY,
+    MANAGED_SUPPRESSIONS,
+    existing,
+    imported_folder,
+    managed_file,
+    overlay_files,
+    rule_folders,
+    suppression_files,
+)
 from siemd.detection.suppressionfile import load_suppressions
 from siemd.detection.suppressions import Suppressions
 from siemd.errors import FileError
@@ -292,10 +301,16 @@ class Ruleset:
         return silent - heard
 
 
-def load_ruleset(source: DetectionConfig | Sequence[Path], *, disabled: Collection[str] = ()) -> Ruleset:
+def load_ruleset(
+    source: DetectionConfig | Sequence[Path],
+    *,
+    disabled: Collection[str] = (),
+    managed: Mapping[str, str] | None = None,
+) -> Ruleset:
     """Read every *.yml and *.yaml below the paths (or those that the configuration names), in the order of their names.
 
-    With a configuration also its overlay, policy and suppressions. Never raises for what is wrong with a rule or a
+    With a configuration also its overlay, policy and suppressions. managed: by name the text that stands for one of the
+    files that the API writes, to learn what would become of it. Never raises for what is wrong with a rule or a
     path: see `Ruleset.problems`.
     """
     if not isinstance(source, DetectionConfig):
@@ -303,19 +318,31 @@ def load_ruleset(source: DetectionConfig | Sequence[Path], *, disabled: Collecti
         return Ruleset(rules, problems, disabled)
     rules, problems = _read_all(rule_folders(source), "rules", source.placeholders)
     changes: list[Change] = []
-    overlays, missing = existing(source.overlay, "overlay")
-    for path in overlays:
-        found, wrong = read_overlay(path)
+    overlays, missing = existing(overlay_files(source), "overlay")
+    texts = _managed_texts(source, managed or {})
+    for path in _with(texts, overlays, MANAGED_OVERLAY):
+        found, wrong = read_overlay(path, texts.get(path))
         changes += found
         problems += wrong
-    files, also_missing = existing(source.suppressions, "suppressions")
-    suppressions, wrong = load_suppressions(files)
+    files, also_missing = existing(suppression_files(source), "suppressions")
+    suppressions, wrong = load_suppressions(_with(texts, files, MANAGED_SUPPRESSIONS), texts)
     problems += [*wrong, *missing, *also_missing]
     imported = imported_folder(source)
     policy = Policy(imported, source.imported) if imported else None
     ruleset = Ruleset(rules, problems, source.disabled, changes, policy, suppressions)
     ruleset.warnings += suppressions.unmatched([rule for rule in ruleset.rules if ruleset.alerts(rule)])
     return ruleset
+
+
+def _managed_texts(config: DetectionConfig, managed: Mapping[str, str]) -> dict[Path, str]:
+    paths = {name: managed_file(config, name) for name in managed}
+    return {path: managed[name] for name, path in paths.items() if path is not None}
+
+
+def _with(texts: Mapping[Path, str], files: Sequence[Path], name: str) -> list[Path]:
+    """The files, and at their end the managed one of that name, when a text stands for it."""
+    given = [path for path in texts if path.name == name]
+    return [*(file for file in files if file not in given), *given]
 
 
 def _read_all(

@@ -51,6 +51,12 @@ def scripts(dialect: str, folder: Path | None = None) -> list[Script]:
     return found
 
 
+def tables_made(dialect: str) -> list[str]:
+    """The names of the tables that the migrations make."""
+    text = "\n".join(statement for script in scripts(dialect) for statement in script.statements)
+    return sorted(set(re.findall(r"^CREATE TABLE IF NOT EXISTS (\w+)", text, re.MULTILINE)))
+
+
 def pending(wanted: Iterable[Script], applied: Mapping[int, Migration], where: str) -> list[Script]:
     """The scripts still to apply; UserError when the database's history is not ours."""
     wanted = list(wanted)

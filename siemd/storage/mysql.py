@@ -10,16 +10,19 @@ from typing import Any, TypeVar
 
 from siemd.events import Batch, now_us
 from siemd.storage.intake import Intake, Key, intake, keys_of
-from siemd.storage.migrate import CREATE_TABLE, SELECT_APPLIED, overview, pending, scripts
+from siemd.storage.migrate import CREATE_TABLE, SELECT_APPLIED, overview, pending, scripts, tables_made
 from siemd.storage.mysql_connection import FAILURES, Address, connect, explain, has_json_table
 from siemd.storage.mysql_insert import Inserter
+from siemd.storage.mysql_rollups import cut_rollups, forget_minutes, rebuild_slice
 from siemd.storage.partitions import Partition, statements
+from siemd.storage.rollups import ROLLED_UP
 from siemd.storage.store import Migration, StoreError, Written
 from siemd.storage.tables import TABLES, time_text
 
 T = TypeVar("T")
 
 LOCK_WAIT_S = 30  # for another siemd that migrates
+MIGRATION_TIMEOUT_S = 4 * 3600.0  # building an index of a large table anew takes minutes
 DELETE_SLICE_ROWS = 5000
 _LOCK_NAME = "CONCAT('siemd.', DATABASE())"
 
@@ -36,11 +39,14 @@ class MysqlStore:
         self._connection: Any = None
         self._inserter: Inserter | None = None
         self._known: set[Key] = set()  # cursors that exist
+        self._unmigrated = True
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
         """Connect and migrate; StoreError when the server can't be reached, UserError when the schema isn't ours."""
-        await self._guard(self._open)
+        await self._guard(self._open)  # answers in time, or raises
+        if self._unmigrated:
+            await self._guard(self._migrate, MIGRATION_TIMEOUT_S)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -52,6 +58,8 @@ class MysqlStore:
         async def work() -> Written:
             if self._connection is None:
                 await self._open()
+            if self._unmigrated:
+                await self._migrate()
             return await self._write(batches)
 
         return await self._guard(work)
@@ -78,8 +86,7 @@ class MysqlStore:
         self._drop()
         async with self._beside() as cursor, _named_lock(cursor):
             await cursor.execute("DROP VIEW IF EXISTS ledger")
-            names = [*TABLES, "ingest_cursor", "source_checkpoint", "dead_letters", "schema_migrations"]
-            await cursor.execute(f"DROP TABLE IF EXISTS {', '.join(names)}")
+            await cursor.execute(f"DROP TABLE IF EXISTS {', '.join([*tables_made('mysql'), 'schema_migrations'])}")
         await self.open()
 
     async def keep(self, retention_s: dict[str, float], now_us: int) -> int:
@@ -92,7 +99,14 @@ class MysqlStore:
                     removed += await _repartition(cursor, table, seconds / 86400, today)
                 elif seconds:
                     removed += await _delete_alerts(cursor, time_text(now_us - int(seconds * 1e6)))
+            for table in ROLLED_UP:
+                await forget_minutes(cursor, table, now_us)
         return removed
+
+    async def roll_up(self) -> bool:
+        """Count a slice of the rows that were there before the rollups."""
+        async with self._beside() as cursor:
+            return await rebuild_slice(cursor)
 
     async def _open(self) -> None:
         self._drop()
@@ -101,8 +115,16 @@ class MysqlStore:
             await cursor.execute("SELECT VERSION()")
             (version,) = await cursor.fetchone()
             self._inserter = Inserter(json_table=has_json_table(version))
+            self._unmigrated = bool(pending(scripts("mysql"), await _applied(cursor), str(self.address)))
+        await self._connection.rollback()  # ends the reading
+
+    async def _migrate(self) -> None:
+        if self._connection is None:
+            await self._open()
+        async with self._connection.cursor() as cursor:
             await _migrate(cursor, str(self.address))
-        await self._connection.rollback()  # ends the reading; what was migrated is committed
+        await self._connection.rollback()  # what was migrated is committed
+        self._unmigrated = False
 
     async def _write(self, batches: Sequence[Batch]) -> Written:
         assert self._inserter is not None
@@ -112,16 +134,17 @@ class MysqlStore:
             work = await asyncio.to_thread(intake, batches, cursors)
             for name, rows in work.rows.items():
                 await self._inserter.insert(cursor, TABLES[name], rows, work)
+            await self._inserter.roll_up(cursor, work)
             await _account(cursor, work, time_text(now_us()))
         await self._connection.commit()
         self._known |= cursors.keys()
         return Written(work.stored, work.skipped, work.rejected, work.changed_values)
 
-    async def _guard(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _guard(self, work: Callable[[], Awaitable[T]], timeout_s: float | None = None) -> T:
         """Do `work` with the writing connection; after any failure that connection is not used again."""
         async with self._lock:
             try:
-                async with asyncio.timeout(self._timeout_s):
+                async with asyncio.timeout(timeout_s or self._timeout_s):
                     return await work()
             except FAILURES as error:  # a TimeoutError is an OSError
                 self._drop()
@@ -238,10 +261,16 @@ async def _repartition(cursor: Any, table: str, keep_days: float, today: date) -
     existing = [Partition(name, _bound(text)) for name, text, _rows in rows]
     removed = 0
     for statement in statements(table, existing, keep_days, today):
+        dropped = statement.partition(" DROP PARTITION ")[2].split(", ")
+        before = max((part.upper for part in existing if part.upper and part.name in dropped), default=None)
+        if before is None:
+            await cursor.execute(statement)
+            continue
+        before_s = (before - date(1970, 1, 1)).days * 86400
+        await cut_rollups(cursor, table, before_s)  # first: if siemd ends between, the next run finds both to do
         await cursor.execute(statement)
-        if " DROP PARTITION " in statement:
-            dropped = statement.partition(" DROP PARTITION ")[2].split(", ")
-            removed += sum(int(count or 0) for name, _text, count in rows if name in dropped)
+        await cut_rollups(cursor, table, before_s)  # what came late, meanwhile
+        removed += sum(int(count or 0) for name, _text, count in rows if name in dropped)
     return removed
 
 
@@ -255,4 +284,6 @@ async def _delete_alerts(cursor: Any, before: str) -> int:
         "DELETE FROM alerts WHERE time < %s ORDER BY time LIMIT %s", (before, DELETE_SLICE_ROWS)
     ):
         removed += count
+    for table in ("alert_triage", "alert_comments"):  # what was made of incidents that are no more
+        await cursor.execute(f"DELETE FROM {table} WHERE incident_id NOT IN (SELECT incident_id FROM alerts)")  # noqa: S608
     return removed

@@ -134,6 +134,9 @@ class Store(Protocol):
     async def keep(self, retention_s: dict[str, float], now_us: int) -> int:
         """Remove what is older than its table keeps, and prepare the tables for the days ahead; how many rows went."""
 
+    async def roll_up(self) -> bool:
+        """Count a slice of the rows that were there before the rollups; whether more are left."""
+
 
 def open_store(config: StorageConfig, data_dir: Path) -> Store:
     """The store that the configuration names, not yet opened. UserError when the URL is wrong."""
