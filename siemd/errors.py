@@ -32,3 +32,11 @@ class FileError(UserError):
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
         return f"{where}: {super().__str__()}"
+
+
+class StoreError(UserError):
+    """A database can't do its work now (down, full, read-only, locked, damaged); it may be tried again."""
+
+
+class StoreDamaged(StoreError):
+    """The database's file is damaged: trying again does not help."""

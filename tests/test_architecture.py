@@ -20,7 +20,7 @@ MAX_FUNCTION_LINES = 70
 
 # Layers from the ground up. A module imports from lower layers and from its own, nothing else of siemd.
 LAYERS = [
-    {"siemd", "errors", "units", "backoff", "events", "channel", "health", "yamlfile", "resources"},
+    {"siemd", "errors", "units", "backoff", "events", "channel", "health", "yamlfile", "resources", "sqlite_file"},
     {"logs", "lock", "supervise", "outlet"},
     {"sources", "detection", "notify", "service"},
     {"storage"},

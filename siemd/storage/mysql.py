@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
+from siemd.errors import StoreError
 from siemd.events import Batch, now_us
 from siemd.storage.intake import Intake, Key, intake, keys_of
 from siemd.storage.migrate import CREATE_TABLE, SELECT_APPLIED, overview, pending, scripts
 from siemd.storage.mysql_connection import FAILURES, Address, connect, explain, has_json_table
 from siemd.storage.mysql_insert import Inserter
 from siemd.storage.partitions import Partition, statements
-from siemd.storage.store import Migration, StoreError, Written
+from siemd.storage.store import Migration, Written
 from siemd.storage.tables import TABLES, time_text
 
 T = TypeVar("T")

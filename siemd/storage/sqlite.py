@@ -12,10 +12,9 @@ from typing import Any
 
 import msgspec
 
+from siemd.errors import StoreError
 from siemd.events import Batch, now_us
-from siemd.storage.intake import Intake, Key, intake, keys_of
-from siemd.storage.migrate import apply_sqlite, migrate_sqlite, overview, scripts, sqlite_applied
-from siemd.storage.sqlite_file import (
+from siemd.sqlite_file import (
     BUSY_TIMEOUT_S,
     DATA_ERRORS,
     SqliteFile,
@@ -24,7 +23,9 @@ from siemd.storage.sqlite_file import (
     explain,
     transaction,
 )
-from siemd.storage.store import Migration, StoreError, Written
+from siemd.storage.intake import Intake, Key, intake, keys_of
+from siemd.storage.migrate import apply_sqlite, migrate_sqlite, overview, scripts, sqlite_applied
+from siemd.storage.store import Migration, Written
 from siemd.storage.tables import TABLES, Row, Table, time_text
 
 DELETE_SLICE_ROWS = 5000

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Protocol
 import msgspec
 from msgspec import Meta
 
-from siemd.errors import UserError
+from siemd.errors import StoreError, UserError
 from siemd.events import Batch
 from siemd.units import Bytes, Seconds
 
@@ -72,14 +72,6 @@ class StorageConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         Seconds, Meta(description="With MySQL: a connection or a write that takes longer is given up and tried again.")
     ] = msgspec.field(name="timeout", default=Seconds(60))
     retention: RetentionConfig = msgspec.field(default_factory=RetentionConfig)
-
-
-class StoreError(UserError):
-    """The store can't do its work now (down, full, read-only, locked, damaged); it may be tried again."""
-
-
-class StoreDamaged(StoreError):
-    """The store's file is damaged: trying again does not help."""
 
 
 class SpoolFull(StoreError):

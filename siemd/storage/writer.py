@@ -14,13 +14,14 @@ import structlog
 
 from siemd.backoff import Backoff
 from siemd.channel import Channel
+from siemd.errors import StoreError
 from siemd.events import Batch, LogEvent, new_epoch, now_us
 from siemd.health import Health
 from siemd.storage.history import HistoryReader, Limits
 from siemd.storage.retention import Retention
 from siemd.storage.shipper import Shipper, count_written
 from siemd.storage.spool import Spool
-from siemd.storage.store import SpoolFull, StorageConfig, StoreError, open_store
+from siemd.storage.store import SpoolFull, StorageConfig, open_store
 from siemd.supervise import supervise
 
 OWN_SOURCE = "siemd"  # whose events tell of losses

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from siemd.storage.store import StoreDamaged, StoreError
+from siemd.errors import StoreDamaged, StoreError
 
 T = TypeVar("T")
 
