@@ -32,6 +32,7 @@ from siemd.sources import SOURCES, Source
 from siemd.status import StatusReporter
 from siemd.storage import Writer
 from siemd.supervise import supervise
+from siemd.telling import Telling
 
 STOP_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)]
 RELOAD_SIGNALS = [getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name)]
@@ -77,7 +78,7 @@ class App:
             await asyncio.to_thread(self._detector, ruleset),
             events,
             self._outlet(DETECTION, storing, "alerting"),
-            lambda alerts: self._announce(alerts, alert_file),
+            lambda alerts: self._announce(alerts, alert_file, telling),
             health.component(DETECTION),
         )
         notifier = Notifier()
@@ -90,6 +91,8 @@ class App:
             watcher.request()
 
         self._reload = reload
+        telling = Telling(config, self._data_dir, health, detection.epoch)
+        await telling.open()
         restart = Restart(writer, detection, config.detection, health.component("history"))
         await restart.rebuild(ruleset)
         async with asyncio.TaskGroup() as group:
@@ -98,6 +101,7 @@ class App:
                 group.create_task(supervise(watcher.run, rules_health), name="rules"),
                 group.create_task(supervise(restart.run, health.component("history")), name="history"),
             ]
+            told = group.create_task(telling.run(), name="notify")
             flow = [
                 group.create_task(_stage(*sources, closes=events), name="sources"),
                 group.create_task(_stage(detection.run(), closes=storing), name=DETECTION),
@@ -115,8 +119,11 @@ class App:
             await reporter.write(running=True)  # before anyone is told to look
             notifier.ready()
             await asyncio.wait(flow)
+            telling.finish()
+            await asyncio.wait([told])
             for task in beside:
                 task.cancel()
+        await telling.close()
         alert_file.close()
         lost = events.events + storing.events + writer.unaccepted_events
         await reporter.write(running=False)
@@ -196,9 +203,10 @@ class App:
             for number, former in before:
                 signal.signal(number, former)
 
-    def _announce(self, alerts: Sequence[Alert], alert_file: AlertFile) -> None:
-        """Say new states of incidents in the log and in alerts.jsonl."""
+    def _announce(self, alerts: Sequence[Alert], alert_file: AlertFile, telling: Telling) -> None:
+        """Say new states of incidents in the log and in alerts.jsonl; who is to be told hears when they are stored."""
         alert_file.write(alerts)
+        telling.nudge()
         for alert in alerts:
             said = alert_json(alert)
             shown = {key: said.pop(key) for key in ("level", "rule", "reason")}  # first what a person reads first

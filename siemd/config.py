@@ -16,9 +16,10 @@ from msgspec import Meta
 from siemd.detection import DetectionConfig
 from siemd.detection.config import BUILTIN, IMPORTED
 from siemd.errors import UserError
+from siemd.notify.config import NotifyConfig, mistakes
 from siemd.sources import SOURCES
 from siemd.storage import StorageConfig
-from siemd.units import Bytes, Seconds
+from siemd.units import Bytes, Clock, Seconds
 from siemd.yamlfile import Document, load_documents
 
 SourcesConfig = msgspec.defstruct(
@@ -73,6 +74,7 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     sources: SourcesConfig = msgspec.field(default_factory=SourcesConfig)  # type: ignore[valid-type]
     detection: DetectionConfig = msgspec.field(default_factory=DetectionConfig)
     storage: StorageConfig = msgspec.field(default_factory=StorageConfig)
+    notify: NotifyConfig = msgspec.field(default_factory=NotifyConfig)
     pipeline: PipelineConfig = msgspec.field(default_factory=PipelineConfig)
     log: LogConfig = msgspec.field(default_factory=LogConfig)
 
@@ -144,6 +146,9 @@ def parse_config(document: Document, *, keep_unset: bool = False) -> Config:
     except msgspec.ValidationError as error:
         message, keys = _split_path(str(error))
         raise document.error(keys, f"{'.'.join(map(str, keys))}: {message}") from None
+    if not keep_unset:  # a secret that is not there can't be judged
+        for where, problem, hint in mistakes(config.notify):
+            raise document.error(("notify", *where), f"notify.{'.'.join(map(str, where))}: {problem}", hint)
     detection = config.detection
     for paths in (detection.rules, detection.overlay, detection.suppressions):
         paths[:] = [_beside(document.path, path) for path in paths]
@@ -153,7 +158,7 @@ def parse_config(document: Document, *, keep_unset: bool = False) -> Config:
 
 
 def _decode(kind: type[Any], value: object) -> Any:
-    if kind in (Seconds, Bytes):
+    if kind in (Seconds, Bytes, Clock):
         return kind.parse(value)
     raise NotImplementedError(kind)
 
@@ -183,9 +188,20 @@ def _refuse_unknown(document: Document, data: Any, kind: Any, keys: tuple[str | 
     """Refuse keys that no struct knows, naming the nearest one that exists."""
     while isinstance(kind, msgspec.inspect.Metadata):
         kind = kind.type
+    if isinstance(kind, msgspec.inspect.ListType) and isinstance(data, list):
+        for index, item in enumerate(data):
+            _refuse_unknown(document, item, kind.item_type, (*keys, index))
+    elif isinstance(kind, msgspec.inspect.DictType) and isinstance(data, dict):
+        for key, item in data.items():
+            _refuse_unknown(document, item, kind.value_type, (*keys, key))
+    elif isinstance(kind, msgspec.inspect.UnionType) and isinstance(data, dict):
+        structs = [one for one in kind.types if isinstance(one, msgspec.inspect.StructType)]
+        kind = next((one for one in structs if one.tag_field is None or one.tag == data.get(one.tag_field)), kind)
     if not isinstance(kind, msgspec.inspect.StructType) or not isinstance(data, dict):
         return
     fields = {field.encode_name: field.type for field in kind.fields}
+    if kind.tag_field is not None:
+        fields[kind.tag_field] = msgspec.inspect.StrType()
     for key, value in data.items():
         if key not in fields:
             near = difflib.get_close_matches(str(key), fields, 1, 0.5)

@@ -26,7 +26,7 @@ from siemd.sqlite_file import (
 from siemd.storage.intake import Intake, Key, intake, keys_of
 from siemd.storage.migrate import apply_sqlite, migrate_sqlite, overview, scripts, sqlite_applied
 from siemd.storage.store import Migration, Written
-from siemd.storage.tables import TABLES, Row, Table, time_text
+from siemd.storage.tables import TABLES, TOLD_CHANGES, TOLD_COLUMNS, Row, Table, time_text
 
 DELETE_SLICE_ROWS = 5000
 
@@ -41,6 +41,11 @@ def _insert(table: Table) -> str:
 
 
 _INSERT = {name: _insert(table) for name, table in TABLES.items()}
+_INSERT_TOLD = (
+    f"INSERT INTO alert_notifications ({', '.join(TOLD_COLUMNS)}) VALUES ({', '.join('?' * len(TOLD_COLUMNS))}) "  # noqa: S608
+    "ON CONFLICT (incident_id, revision, kind, route, target) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in TOLD_CHANGES)
+)
 
 
 class SqliteStore:
@@ -78,6 +83,15 @@ class SqliteStore:
         """Rows of one SELECT, read beside the writer on a connection of their own."""
         return await asyncio.to_thread(self._query, sql, parameters)
 
+    async def record_told(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Keep what people were told, beside the incidents."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                connection.executemany(_INSERT_TOLD, rows)
+
+        await self._file.run(work)
+
     async def schema(self) -> list[Migration]:
         """Every migration, applied or not."""
         return await asyncio.to_thread(self._schema)
@@ -94,9 +108,10 @@ class SqliteStore:
             if not seconds:
                 continue
             before = time_text(now_us - int(seconds * 1e6))
-            cut = partial(_cut, name=name, before=before)
-            while count := await self._file.run(cut):
-                removed += count
+            for table in (name, "alert_notifications") if name == "alerts" else (name,):
+                cut = partial(_cut, name=table, before=before)
+                while count := await self._file.run(cut):
+                    removed += count
         return removed
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
@@ -204,7 +219,7 @@ def _account(connection: sqlite3.Connection, work: Intake, now: str) -> None:
 
 def _cut(connection: sqlite3.Connection, name: str, before: str) -> int:
     """Delete one slice of a table's rows older than `before`."""
-    column = TABLES[name].columns[0].name
+    column = TABLES[name].columns[0].name if name in TABLES else "time"
     with transaction(connection):
         return connection.execute(
             f"DELETE FROM {name} WHERE id IN (SELECT id FROM {name} WHERE {column} < ? ORDER BY {column} LIMIT ?)",  # noqa: S608

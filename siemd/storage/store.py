@@ -117,6 +117,9 @@ class Store(Protocol):
     async def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of one SELECT; `?` stands for a parameter on every store."""
 
+    async def record_told(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Keep rows of `alert_notifications` (TOLD_COLUMNS); what is there already is replaced."""
+
     async def schema(self) -> list[Migration]:
         """Every migration, applied or not. Changes nothing."""
 
