@@ -13,8 +13,8 @@ class Message(msgspec.Struct, kw_only=True):
 
     uid: stays the same however often it is tried, so that the other side can tell a repetition.
     subject: one line. text: lines for a person. level: the highest of its incidents. thread: names the incident when
-    there is one, so that what follows can be shown beside it. incidents: the first of them as JSON-ready dicts, each
-    with its `kind`; total: how many there are in all. Everything in it is tamed (`siemd.notify.text`).
+    there is one, so that what follows can be shown beside it. incidents: all of them as JSON-ready dicts, each with its
+    `kind`; total: how many there are. Everything in it is tamed (`siemd.notify.text`).
     """
 
     uid: str

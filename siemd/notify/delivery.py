@@ -56,7 +56,7 @@ class Delivery:
         self._recorded = recorded
         self._limit_s = limit_s
         self._awake = asyncio.Event()
-        self._stopping = False
+        self._finishing = asyncio.Event()
         self._said = ""
 
     def wake(self) -> None:
@@ -65,7 +65,7 @@ class Delivery:
 
     def finish(self) -> None:
         """Deliver what is due, and end at the first failure or when nothing is left."""
-        self._stopping = True
+        self._finishing.set()
         self._awake.set()
 
     async def run(self) -> None:
@@ -79,9 +79,9 @@ class Delivery:
                 wait_s = LOOK_S if queued is None else (queued.next_us - now_us()) / 1e6
                 if queued is None or wait_s > 0:
                     self._idle(queued)
-                    if self._stopping:
+                    if self._finishing.is_set():
                         return
-                    await self._wait(min(wait_s, LOOK_S))
+                    await _wait(self._awake, min(wait_s, LOOK_S))
                     continue
                 self._health.lag_s = max(0.0, (now_us() - queued.queued_us) / 1e6)
                 if await self._deliver(queued):
@@ -89,9 +89,9 @@ class Delivery:
                     continue
             except StoreError as error:  # the outbox itself: a full disk
                 self._health.error("degraded", str(error))
-            if self._stopping:
+            await _wait(self._finishing, backoff.next_s())
+            if self._finishing.is_set():
                 return
-            await asyncio.sleep(backoff.next_s())
 
     async def _deliver(self, queued: outbox.Queued) -> bool:
         """Try one message; False when the target is to be left alone for a while."""
@@ -191,10 +191,11 @@ class Delivery:
         if queued is None:
             self._health.lag_s = 0.0
 
-    async def _wait(self, most_s: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(most_s):
-                await self._awake.wait()
+
+async def _wait(event: asyncio.Event, most_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(most_s):
+            await event.wait()
 
 
 def _delay_s(attempts: int) -> float:

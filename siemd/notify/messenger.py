@@ -65,9 +65,10 @@ class Messenger:
         self._flush_now = asyncio.Event()
         self._record_now = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._read_ended = False
+        self._deliveries_ended = False
         self._blind_since_us = 0
         self._store_problem = ""
-        self._lost = 0
         self._deliveries = {
             name: Delivery(
                 name=name,
@@ -132,6 +133,7 @@ class Messenger:
                 for delivery in self._deliveries.values():
                     delivery.finish()
                 await asyncio.wait(deliveries)
+                self._deliveries_ended = True
                 self._record_now.set()
                 await asyncio.wait(flow[2:])
 
@@ -175,6 +177,7 @@ class Messenger:
                 self._store_trouble(error)
             await self._tell_health()
             if stopping:
+                self._read_ended = True
                 self._flush_now.set()
                 return
             with contextlib.suppress(TimeoutError):
@@ -190,6 +193,8 @@ class Messenger:
             opened = await self._incidents.open_of(list(unknown))
             await self._outbox(lambda db: adopt(db, unknown, opened, now_us()))
             known |= unknown
+        if gone := set(known) - set(heads) - {self._epoch}:
+            await self._outbox(lambda db: outbox.forget_cursors(db, gone))
         found = False
         for epoch, head in heads.items():
             if head > known[epoch]:
@@ -228,9 +233,11 @@ class Messenger:
         """From notices to messages, when they are due."""
         backoff = Backoff()
         while True:
-            stopping = self._stopping.is_set()
+            stopping = self._read_ended
             self._flush_now.clear()
             try:
+                if stopping:  # who knows when the next start is: nothing waits for company any more
+                    await self._outbox(lambda db: outbox.hurry(db, now_us()))
                 made = await self._outbox(lambda db: self._flusher.flush(db, now_us()))
                 made += await self._escalate()
                 due_us = await self._outbox(self._flusher.next_due_us)
@@ -275,7 +282,7 @@ class Messenger:
         """Write what was told into the store, beside the incidents; the store may be away."""
         backoff = Backoff(first_s=1.0, most_s=60.0)
         while True:
-            stopping = self._stopping.is_set()
+            ending = self._deliveries_ended
             self._record_now.clear()
             try:
                 last_id, told = await self._outbox(lambda db: outbox.records(db, RECORDS))
@@ -288,8 +295,8 @@ class Messenger:
             except StoreError as error:
                 self._store_trouble(error)
                 wait_s = backoff.next_s()
-                if stopping:
-                    return
+            if ending:
+                return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._record_now.wait()

@@ -95,9 +95,9 @@ def move_cursor(db: sqlite3.Connection, epoch: int, seq: int) -> None:
     )
 
 
-def forget_cursors(db: sqlite3.Connection, known: Iterable[int]) -> None:
+def forget_cursors(db: sqlite3.Connection, gone: Iterable[int]) -> None:
     """Runs of detection of which the store knows nothing any more."""
-    db.executemany("DELETE FROM cursor WHERE epoch = ?", [(epoch,) for epoch in known])
+    db.executemany("DELETE FROM cursor WHERE epoch = ?", [(epoch,) for epoch in gone])
 
 
 def count(db: sqlite3.Connection, name: str, amount: int) -> None:
@@ -118,6 +118,11 @@ def counters(db: sqlite3.Connection) -> dict[str, int]:
         ("waiting_records", "SELECT count(*) FROM record"),
     )
     return found | {name: db.execute(sql).fetchone()[0] for name, sql in waits}
+
+
+def hurry(db: sqlite3.Connection, now_us: int) -> None:
+    """What only waits for others to be told with it is due now."""
+    db.execute("UPDATE notice SET due_us = min(due_us, ?) WHERE batch IS NULL AND held = 0", (now_us,))
 
 
 def make_batch(db: sqlite3.Connection, route: str, notices: Sequence[int], now_us: int, *, counted: bool) -> int:

@@ -18,7 +18,8 @@ from siemd.notify.schedule import zone_of
 from siemd.notify.text import tame
 
 MAX_SUBJECT, MAX_LINE, MAX_REASON, MAX_VALUE = 150, 400, 700, 120
-MAX_LISTED, MAX_JSON, MAX_FIELDS, MAX_TAGS = 20, 100, 8, 12
+MAX_LISTED, MAX_WHOLE, MAX_FIELDS, MAX_TAGS = 20, 100, 8, 12
+_SHORT = ("incident_id", "revision", "rule", "level", "host", "count", "status")
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _TECHNIQUE = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)", re.IGNORECASE)
 
@@ -88,7 +89,7 @@ class Writer:
             time_us=now_us,
             thread=first.incident["incident_id"] if len(ordered) == 1 else "",
             total=len(ordered),
-            incidents=[{"kind": item.kind, **_public(item.incident)} for item in ordered[:MAX_JSON]],
+            incidents=[_public(item, whole=number < MAX_WHOLE) for number, item in enumerate(ordered)],
         )
 
     def test(self, uid: str, route: str, now_us: int) -> Message:
@@ -179,5 +180,7 @@ def _state(item: Item) -> str:
     return closed
 
 
-def _public(incident: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in incident.items() if not key.endswith("_us")}
+def _public(item: Item, *, whole: bool) -> dict[str, Any]:
+    """An incident for programs; where there are very many, the less grave ones by what names them."""
+    shown = {key: value for key, value in item.incident.items() if not key.endswith("_us")}
+    return {"kind": item.kind, **({key: shown[key] for key in _SHORT} if not whole else shown)}
