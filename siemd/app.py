@@ -78,7 +78,7 @@ class App:
             await asyncio.to_thread(self._detector, ruleset),
             events,
             self._outlet(DETECTION, storing, "alerting"),
-            lambda alerts: self._announce(alerts, alert_file, telling),
+            lambda alerts: self._announce(alerts, alert_file),
             health.component(DETECTION),
         )
         notifier = Notifier()
@@ -93,6 +93,7 @@ class App:
         self._reload = reload
         telling = Telling(config, self._data_dir, health, detection.epoch)
         await telling.open()
+        writer.on_accepted = telling.accepted
         restart = Restart(writer, detection, config.detection, health.component("history"))
         await restart.rebuild(ruleset)
         async with asyncio.TaskGroup() as group:
@@ -203,10 +204,9 @@ class App:
             for number, former in before:
                 signal.signal(number, former)
 
-    def _announce(self, alerts: Sequence[Alert], alert_file: AlertFile, telling: Telling) -> None:
-        """Say new states of incidents in the log and in alerts.jsonl; who is to be told hears when they are stored."""
+    def _announce(self, alerts: Sequence[Alert], alert_file: AlertFile) -> None:
+        """Say new states of incidents in the log and in alerts.jsonl."""
         alert_file.write(alerts)
-        telling.nudge()
         for alert in alerts:
             said = alert_json(alert)
             shown = {key: said.pop(key) for key in ("level", "rule", "reason")}  # first what a person reads first

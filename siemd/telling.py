@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import structlog
 
 from siemd.config import Config
 from siemd.errors import StoreError
+from siemd.events import Alert, Batch
 from siemd.health import Health
 from siemd.storage import Store, open_store
 from siemd.supervise import supervise
@@ -26,6 +28,7 @@ class Telling:
     def __init__(self, config: Config, data_dir: Path, health: Health, epoch: int) -> None:
         self._messenger: Messenger | None = None
         self._store: Store | None = None
+        self._epoch = epoch
         self._health = health.component("notify")
         if not config.notify.enabled:
             self._health.set("stopped", "nobody is to be told: there are no routes in siemd.yaml")
@@ -53,10 +56,13 @@ class Telling:
             self._health.error("degraded", str(error))
             structlog.get_logger("siemd.notify").error("notify.outbox", reason=error.message, hint=error.hint)
 
-    def nudge(self) -> None:
-        """Alerts are on their way to the store."""
-        if self._messenger is not None:
-            self._messenger.nudge()
+    def accepted(self, batches: Sequence[Batch]) -> None:
+        """Batches that are on disk."""
+        if self._messenger is None:
+            return
+        for batch in batches:
+            if batch.epoch == self._epoch and (alerts := [one for one in batch.events if isinstance(one, Alert)]):
+                self._messenger.accepted(alerts)
 
     async def run(self) -> None:
         """Until `finish`."""

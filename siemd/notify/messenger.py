@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,7 +36,8 @@ from siemd.supervise import supervise
 T = TypeVar("T")
 
 PAGE = 200
-FIRST_LOOK_S, MOST_LOOK_S = 0.25, 10.0
+FIRST_LOOK_S, MOST_LOOK_S = 0.25, 30.0
+MAX_ACCEPTED = 5_000
 TIDY_S = 600.0
 RECORDS = 500
 BLIND_S = 600.0  # so long a store that can't say who acknowledged holds up an escalation
@@ -46,7 +48,7 @@ CHANNEL_LIMIT_S = 60.0  # for channels that have no limit of their own
 
 
 class Messenger:
-    """Await `open` before detection starts, then `run`; `nudge` tells of new alerts, `finish` ends it, then `close`."""
+    """Await `open` before detection starts, then `run`; `accepted` tells of alerts; `finish` ends it, then `close`."""
 
     def __init__(
         self, *, config: NotifyConfig, data_dir: Path, incidents: Incidents, health: Health, host: str, epoch: int,
@@ -61,6 +63,7 @@ class Messenger:
         self._flusher = Flusher(config, self._router, Writer(config, host, console_url))
         self._path = data_dir / outbox.FILE_NAME
         self._file = SqliteFile(self._path, outbox.prepare)
+        self._accepted: deque[Alert] = deque(maxlen=MAX_ACCEPTED)
         self._nudged = asyncio.Event()
         self._flush_now = asyncio.Event()
         self._record_now = asyncio.Event()
@@ -92,7 +95,15 @@ class Messenger:
             await self._begin()
 
     def nudge(self) -> None:
-        """Alerts are on their way to the store."""
+        """There is something new in the store."""
+        self._nudged.set()
+
+    def accepted(self, alerts: Iterable[Alert]) -> None:
+        """States that this run has got onto disk: told at once, so that a database that is away delays nothing.
+
+        This is only the shorter way: what is missed here (a kill, an overflow) is found in the store by its number.
+        """
+        self._accepted.extend(alerts)
         self._nudged.set()
 
     def finish(self) -> None:
@@ -170,9 +181,10 @@ class Messenger:
                 self._nudged.clear()
                 look.reset()
             try:
-                if await self._read_store():
-                    look.reset()
-                self._store_problem = ""
+                if not await self._read_accepted() or stopping:
+                    if await self._read_store():
+                        look.reset()
+                    self._store_problem = ""
             except StoreError as error:
                 self._store_trouble(error)
             await self._tell_health()
@@ -183,6 +195,28 @@ class Messenger:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(look.next_s()):
                     await self._nudged.wait()
+
+    async def _read_accepted(self) -> bool:
+        """Take what this run has accepted, as far as nothing is missing before it; whether that was anything, and all.
+
+        What is missing stands in the store, and what is taken from there need not be taken here.
+        """
+        if not self._accepted:
+            return False
+        seq = (await self._outbox(outbox.cursors)).get(self._epoch, 0)
+        alerts: list[Alert] = []
+        while self._accepted and self._accepted[0].seq <= seq + 1:
+            alert = self._accepted.popleft()
+            if alert.seq == seq + 1:
+                alerts.append(alert)
+                seq += 1
+        if alerts:
+            try:
+                await self._take(self._epoch, alerts, seq)
+            except StoreError:
+                self._accepted.extendleft(reversed(alerts))
+                raise
+        return bool(alerts) and not self._accepted
 
     async def _read_store(self) -> bool:
         """Take everything that is new; whether there was anything."""
@@ -291,6 +325,7 @@ class Messenger:
                     await self._outbox(lambda db, last=last_id: outbox.recorded(db, last))  # type: ignore[misc]
                     backoff.reset()
                     continue
+                await self._tell_health()
                 wait_s = MOST_LOOK_S
             except StoreError as error:
                 self._store_trouble(error)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -43,6 +43,7 @@ class Writer:
         """grace_s: how long the spool may be shipped at the end, to a server that answers. UserError: a wrong URL."""
         self.store = open_store(config, data_dir)
         self.description = self.store.description
+        self.on_accepted: Callable[[Sequence[Batch]], None] = lambda _batches: None  # called with what is on disk
         self.unaccepted_events = 0  # taken from the channel and not yet on disk
         self._config = config
         self._channel = channel
@@ -113,6 +114,7 @@ class Writer:
             self._health.received += events
             batches += self._losses(batches)
             await self._accept(batches)
+            self.on_accepted(batches)
             self._health.sent += events
             self.unaccepted_events = 0
 

@@ -369,3 +369,31 @@ async def test_messages_for_a_target_that_is_gone(desk: Desk) -> None:
             await until(lambda: desk.rows("SELECT 1 FROM message WHERE status = 'dead'"), "it is given up")
     (record,) = await desk.stored.told()
     assert record["detail"] == "its target is no longer configured"
+
+
+async def test_what_is_accepted_is_told_though_the_store_is_away(desk: Desk) -> None:
+    desk.source = source = Unsteady(desk)
+    source.away = True
+    with Hook() as hook:
+        async with desk.messenger(by_webhook(hook), killed=True) as messenger:
+            alerts = desk.stored.batch([incident("a"), incident("b")]).events
+            messenger.accepted(alert for alert in alerts if isinstance(alert, Alert))
+            await until(lambda: len(hook.incidents()) == 2, "both are told")
+        assert sorted(hook.incidents()) == ["a", "b"]
+
+
+async def test_a_gap_in_what_is_accepted_is_filled_from_the_store(desk: Desk) -> None:
+    desk.source = source = Unsteady(desk)
+    source.away = True
+    with Hook() as hook:
+        async with desk.messenger(by_webhook(hook)) as messenger:
+            await desk.stored.put(incident("a"))  # of which nobody says anything
+            batch = desk.stored.batch([incident("b")])
+            await desk.stored.store.write([batch])
+            messenger.accepted(alert for alert in batch.events if isinstance(alert, Alert))
+            await until(lambda: desk.health.component("notify").errors, "the store was asked")
+            assert not hook.bodies(), "told out of order, the first would be lost"
+            source.away = False
+            messenger.nudge()
+            await until(lambda: len(hook.incidents()) == 2, "both are told")
+        assert sorted(hook.incidents()) == ["a", "b"]
