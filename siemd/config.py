@@ -16,7 +16,8 @@ from msgspec import Meta
 from siemd.detection import DetectionConfig
 from siemd.detection.config import BUILTIN, IMPORTED
 from siemd.errors import UserError
-from siemd.notify.config import NotifyConfig, mistakes
+from siemd.notify import CHANNELS
+from siemd.notify.config import NotifyConfig, TargetConfig, mistakes
 from siemd.sources import SOURCES
 from siemd.storage import StorageConfig
 from siemd.units import Bytes, Clock, Seconds
@@ -141,6 +142,7 @@ def parse_config(document: Document, *, keep_unset: bool = False) -> Config:
     data = _expand(document, document.data, (), keep_unset)
     info = cast("msgspec.inspect.StructType", msgspec.inspect.type_info(Config))
     _refuse_unknown(document, data, info, ())
+    _check_targets(document, data)
     try:
         config = msgspec.convert(data, Config, dec_hook=_decode)
     except msgspec.ValidationError as error:
@@ -155,6 +157,20 @@ def parse_config(document: Document, *, keep_unset: bool = False) -> Config:
     if detection.imported.folder != "auto":
         detection.imported.folder = _beside(document.path, detection.imported.folder)
     return config
+
+
+def _check_targets(document: Document, data: dict[str, Any]) -> None:
+    """Say which target a mistake is in: of a value in a mapping msgspec does not tell the key."""
+    notify = data.get("notify")
+    targets = notify.get("targets") if isinstance(notify, dict) else None
+    for name, target in targets.items() if isinstance(targets, dict) else ():
+        try:
+            msgspec.convert(target, TargetConfig, dec_hook=_decode)
+        except msgspec.ValidationError as error:
+            message, keys = _split_path(str(error).replace(" - at `$`", ""))
+            where = ("notify", "targets", name, *keys)
+            hint = f"known are {', '.join(CHANNELS)}" if keys == ("channel",) or "`channel`" in message else ""
+            raise document.error(where, f"{'.'.join(map(str, where))}: {message}", hint) from None
 
 
 def _decode(kind: type[Any], value: object) -> Any:

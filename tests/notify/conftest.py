@@ -1,22 +1,10 @@
-"""What the tests of being told share: certificates and a message."""
+"""What the tests of being told share: a message."""
 
 from __future__ import annotations
 
 import pytest
 
 from siemd.notify.base import Message
-from support.certificates import Certificates
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="session")
-def other_certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Of another authority, for another name."""
-    return Certificates(tmp_path_factory.mktemp("others"), ("elsewhere.example",))
 
 
 @pytest.fixture
