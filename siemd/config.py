@@ -182,7 +182,8 @@ def _decode(kind: type[Any], value: object) -> Any:
 def _expand(document: Document, value: Any, keys: tuple[str | int, ...], keep_unset: bool) -> Any:
     """Replace ${NAME} in every string from the environment."""
     if isinstance(value, dict):
-        return {key: _expand(document, item, (*keys, key), keep_unset) for key, item in value.items()}
+        named = {"on" if key is True else key: item for key, item in value.items()}  # YAML reads `on:` as true
+        return {key: _expand(document, item, (*keys, key), keep_unset) for key, item in named.items()}
     if isinstance(value, list):
         return [_expand(document, item, (*keys, index), keep_unset) for index, item in enumerate(value)]
     if not isinstance(value, str):

@@ -144,6 +144,7 @@ notify:
         (NOTIFY.replace("url:", "timeout: soon, url:"), "3:38", "notify.targets.ops.timeout: expected a duration"),
         (NOTIFY.replace("https:", "gopher:"), "3:34", "not an address for HTTP"),
         (NOTIFY.replace("url:", "uri:"), "3:29", "unknown key `uri` in notify.targets.ops; did you mean `url`?"),
+        (NOTIFY + "      on: [open, shut]\n", "7:18", "shut"),
         (NOTIFY + "      match: {levl: high}\n", "7:15", "did you mean `level`?"),
         (NOTIFY + "      match: {level: hgh}\n", "7:22", "hgh"),
         (NOTIFY + "      match: {times: {zone: Mars/Olympus}}\n", "7:29", "no time zone"),
