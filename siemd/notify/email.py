@@ -75,10 +75,10 @@ class Email:
         import smtplib  # costs nothing where nobody wants e-mail
 
         try:
-            self._client = self._connect()
-            said = self._hand_over(self._client, compose(message, self._config))
+            client = self._connect()
+            said = self._hand_over(client, compose(message, self._config))
             with contextlib.suppress(smtplib.SMTPException, OSError):  # it is taken, whatever the good-bye
-                self._client.quit()
+                client.quit()
             return said
         except smtplib.SMTPAuthenticationError as error:
             raise Undelivered(
@@ -102,9 +102,9 @@ class Email:
         except (OSError, ssl.SSLError, ValueError, smtplib.SMTPException) as error:
             raise unreached(error, self._where) from None
         finally:
-            client, self._client = self._client, None
-            if client is not None:
-                client.close()
+            opened, self._client = self._client, None
+            if opened is not None:
+                opened.close()
 
     def ready(self) -> None:
         """Read the TLS files."""
@@ -115,22 +115,34 @@ class Email:
         client = self._client
         cut(client.sock if client is not None else None)
 
+    def _register(self, client: Any) -> None:
+        self._client = client
+
     def _connect(self) -> smtplib.SMTP:
+        """A connection that is as safe as it is to be; `abort` reaches it from its first byte on."""
         import smtplib
 
         config, timeout_s = self._config, float(self._config.timeout_s)
+        register = self._register
+
+        class Plain(smtplib.SMTP):
+            def connect(self, *address: Any, **others: Any) -> tuple[int, bytes]:
+                register(self)  # so that it can be cut while the server makes its greeting last
+                return super().connect(*address, **others)
+
+        class Secure(smtplib.SMTP_SSL):
+            def connect(self, *address: Any, **others: Any) -> tuple[int, bytes]:
+                register(self)
+                return super().connect(*address, **others)
+
         name = socket.gethostname()
         local = name if re.fullmatch(r"[A-Za-z0-9.-]+", name) else "localhost"  # not getfqdn, which may ask a dead DNS
         if config.tls == "tls":
             context = tls_context(config.ca)
-            return smtplib.SMTP_SSL(config.host, self._port, local, timeout=timeout_s, context=context)
-        client = smtplib.SMTP(config.host, self._port, local, timeout=timeout_s)
+            return Secure(config.host, self._port, local, timeout=timeout_s, context=context)
+        client = Plain(config.host, self._port, local, timeout=timeout_s)
         if config.tls == "starttls":
-            try:
-                client.starttls(context=tls_context(config.ca))
-            except BaseException:
-                client.close()
-                raise
+            client.starttls(context=tls_context(config.ca))
         return client
 
     def _hand_over(self, client: smtplib.SMTP, composed: EmailMessage) -> str:

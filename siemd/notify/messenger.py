@@ -61,6 +61,9 @@ class Messenger:
         self._epoch = epoch
         self._router = Router(config)
         self._flusher = Flusher(config, self._router, Writer(config, host, console_url))
+        self._reached = 0  # up to which number this run has been dealt with
+        self._number = 0  # of the outbox: how many were set aside
+        self._replacing = asyncio.Lock()
         self._path = data_dir / outbox.FILE_NAME
         self._file = SqliteFile(self._path, outbox.prepare)
         self._accepted: deque[Alert] = deque(maxlen=MAX_ACCEPTED)
@@ -90,8 +93,7 @@ class Messenger:
         """Note on disk that this run's incidents are to be told: from now on none of them is lost."""
         try:
             await self._begin()
-        except StoreDamaged as error:
-            await self._set_aside(error)
+        except StoreDamaged:  # a new one has been begun
             await self._begin()
 
     def nudge(self) -> None:
@@ -151,24 +153,37 @@ class Messenger:
     # the outbox
 
     async def _outbox(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do work on the outbox, all or nothing."""
+        """Do work on the outbox, all or nothing; one that is found damaged is set aside, and the work has failed."""
 
         def inside(db: sqlite3.Connection) -> T:
             with transaction(db):
                 return work(db)
 
-        return await self._file.run(inside)
+        number = self._number
+        try:
+            return await self._file.run(inside)
+        except StoreDamaged as error:
+            async with self._replacing:
+                if number == self._number:  # nobody else has seen it
+                    await self._set_aside(error)
+            raise
 
     async def _begin(self) -> None:
-        await self._outbox(lambda db: outbox.move_cursor(db, self._epoch, 0))
+        await self._outbox(lambda db: outbox.move_cursor(db, self._epoch, self._reached))
 
     async def _set_aside(self, error: StoreDamaged) -> None:
         """Begin a new outbox beside a damaged one: what waited in it is not told, and it is said so."""
+        self._number += 1
         await self._file.close_connection()
         aside = self._path.with_name(f"{self._path.name}.damaged-{now_us() // 1_000_000}")
-        await asyncio.to_thread(_move, self._path, aside)
+        try:
+            await asyncio.to_thread(_move, self._path, aside)
+        except OSError as trouble:
+            raise StoreError(f"{self._path} is damaged and cannot be moved: {trouble.strerror}") from None
         structlog.get_logger("siemd.notify").error("notify.outbox_damaged", reason=str(error), moved_to=str(aside))
         self._health.add("lost_outboxes")
+        with contextlib.suppress(StoreError):
+            await self._file.run(lambda db: outbox.move_cursor(db, self._epoch, self._reached))
 
     # reading
 
@@ -221,7 +236,7 @@ class Messenger:
     async def _read_store(self) -> bool:
         """Take everything that is new; whether there was anything."""
         heads = await self._incidents.heads()
-        known = await self._outbox(outbox.cursors)
+        known = {self._epoch: self._reached} | await self._outbox(outbox.cursors)
         unknown = {epoch: seq for epoch, seq in heads.items() if epoch not in known}
         if unknown:  # runs without notifications, or before there were any
             opened = await self._incidents.open_of(list(unknown))
@@ -249,6 +264,8 @@ class Messenger:
     async def _take(self, epoch: int, alerts: list[Alert], seq: int) -> None:
         dropped = await self._outbox(lambda db: take(db, self._config, self._router, epoch, alerts, seq, now_us()))
         self._health.received += len(alerts)
+        if epoch == self._epoch:
+            self._reached = max(self._reached, seq)
         if dropped:
             self._health.dropped += dropped
             structlog.get_logger("siemd.notify").error("notify.dropped", incidents=dropped, reason="notify.max_waiting")
@@ -354,6 +371,7 @@ class Messenger:
                 rows = db.execute("SELECT id FROM message WHERE target = ? AND status = 'queued'", (target,)).fetchall()
                 for (message,) in rows:
                     outbox.settle(db, message, "dead", "its target is no longer configured", "", now)
+        outbox.mend_clock(db, now)
         longest_s = max(float(self._config.keep_s), *(float(route.rate.per_s) for route in self._config.routes), 0.0)
         outbox.tidy(db, now - int(longest_s * 1e6), now - int(SEEN_S * 1e6))
 

@@ -225,6 +225,15 @@ def trouble(db: sqlite3.Connection, since_us: int) -> tuple[int, str]:
     return number, f"{row[0]}: {row[1]}" if row else ""
 
 
+def mend_clock(db: sqlite3.Connection, now_us: int) -> None:
+    """What was planned by a clock that has been set back since is due now."""
+    ahead_us = now_us + CLOCK_SLACK_US
+    db.execute(
+        "UPDATE notice SET due_us = ?, queued_us = ? WHERE batch IS NULL AND queued_us > ?", (now_us, now_us, ahead_us)
+    )
+    db.execute("UPDATE message SET queued_us = ? WHERE status = 'queued' AND queued_us > ?", (now_us, ahead_us))
+
+
 def tidy(db: sqlite3.Connection, before_us: int, seen_before_us: int) -> None:
     """Forget what was told before a moment, and incidents that ended before another."""
     db.execute("DELETE FROM message WHERE status <> 'queued' AND done_us < ?", (before_us,))

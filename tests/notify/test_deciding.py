@@ -238,7 +238,7 @@ def test_a_route_that_is_gone() -> None:
 steps_of_time = st.tuples(st.integers(0, 90), st.integers(0, 6), st.sampled_from(["low", "medium", "critical"]))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(steps_of_time, max_size=30),
     st.integers(1, 4),

@@ -8,7 +8,7 @@ import re
 import socket
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siemd.notify.base import Message, Undelivered
@@ -96,6 +96,7 @@ def test_nobody_there(message: Message) -> None:
             Email(config(taken.getsockname()[1])).send(message)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_no_text_breaks_a_header(subject: str, line: str) -> None:
     text = tame(line, 400)

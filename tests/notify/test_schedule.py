@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siemd.notify.schedule import DAYS, Times, zone_of
@@ -59,6 +59,7 @@ def test_its_own_zone_goes_first() -> None:
     assert window.contains(us(datetime(2026, 1, 5, 0, 30, tzinfo=UTC)), UTC)
 
 
+@settings(deadline=None)
 @given(clocks, clocks, st.lists(st.sampled_from(DAYS)), st.integers(0, 4_000_000_000), st.sampled_from(ZONES))
 def test_within_is_what_the_wall_says(begin: Clock, end: Clock, days: list[str], second: int, zone: str) -> None:
     window = Times(begin=begin, end=end, days=days)  # type: ignore[arg-type]
@@ -78,6 +79,7 @@ def test_within_is_what_the_wall_says(begin: Clock, end: Clock, days: list[str],
     assert window.contains(second * 1_000_000, ZoneInfo(zone)) == inside
 
 
+@settings(deadline=None)
 @given(st.integers(0, 4_000_000_000), st.sampled_from(ZONES))
 def test_a_window_and_what_is_left_of_the_day_make_a_day(second: int, zone: str) -> None:
     inside, outside = times("08:30", "17:15"), times("17:15", "08:30")
@@ -85,6 +87,7 @@ def test_a_window_and_what_is_left_of_the_day_make_a_day(second: int, zone: str)
     assert inside.contains(second * 1_000_000, where) != outside.contains(second * 1_000_000, where)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 24 * 60))
 def test_clocks_are_read_as_they_are_written(minutes: int) -> None:
     assert Clock.parse(str(Clock(minutes))) == minutes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siemd.notify.base import Message, Undelivered
@@ -82,6 +82,7 @@ hostile = st.text(max_size=60) | st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(hostile, hostile, hostile, hostile, st.integers(200, 8192))
 def test_no_text_forges_a_message(host: str, route: str, rule: str, text: str, most: int) -> None:
     message = Message(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siemd.events import Alert
@@ -15,6 +15,7 @@ from siemd.notify.text import tame
 from support.incidents import incident
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(1, 50))
 def test_what_comes_out_is_one_visible_line(text: str, limit: int) -> None:
     tamed = tame(text, limit)
@@ -24,6 +25,7 @@ def test_what_comes_out_is_one_visible_line(text: str, limit: int) -> None:
     tamed.encode("utf-8")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=40))
 def test_plain_text_stays(text: str) -> None:
     assert tame(text, 40) == text
