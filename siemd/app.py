@@ -92,8 +92,7 @@ class App:
 
         self._reload = reload
         telling = Telling(config, self._data_dir, health, detection.epoch)
-        await telling.open()
-        writer.on_accepted = telling.accepted
+        await telling.open(writer)
         restart = Restart(writer, detection, config.detection, health.component("history"))
         await restart.rebuild(ruleset)
         async with asyncio.TaskGroup() as group:

@@ -12,7 +12,7 @@ from siemd.config import Config
 from siemd.errors import StoreError
 from siemd.events import Alert, Batch
 from siemd.health import Health
-from siemd.storage import Store, open_store
+from siemd.storage import Store, Writer, open_store
 from siemd.supervise import supervise
 
 if TYPE_CHECKING:
@@ -46,10 +46,11 @@ class Telling:
             epoch=epoch,
         )
 
-    async def open(self) -> None:
-        """From here on no incident goes untold; a disk that says no now is not a reason not to watch."""
+    async def open(self, writer: Writer) -> None:
+        """From here on no incident that the writer accepts goes untold; a disk that says no now must not stop siemd."""
         if self._messenger is None:
             return
+        writer.on_accepted = self.accepted
         try:
             await self._messenger.open()
         except StoreError as error:

@@ -11,33 +11,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
 from siemd.backoff import Backoff
-from siemd.errors import StoreDamaged, StoreError
+from siemd.errors import StoreError
 from siemd.events import Alert, now_us
 from siemd.health import Health
 from siemd.notify import CHANNELS, outbox
 from siemd.notify.config import NotifyConfig
 from siemd.notify.delivery import Delivery
 from siemd.notify.flush import Flusher
-from siemd.notify.intake import adopt, channel_of, take
+from siemd.notify.intake import channel_of
+from siemd.notify.outboxfile import OutboxFile
+from siemd.notify.reading import Reader
 from siemd.notify.render import Writer
 from siemd.notify.routing import Router
 from siemd.notify.source import Incidents
-from siemd.sqlite_file import SqliteFile, transaction
 from siemd.supervise import supervise
 
-T = TypeVar("T")
-
-PAGE = 200
 FIRST_LOOK_S, MOST_LOOK_S = 0.25, 30.0
-MAX_ACCEPTED = 5_000
 TIDY_S = 600.0
 RECORDS = 500
 BLIND_S = 600.0  # so long a store that can't say who acknowledged holds up an escalation
@@ -58,17 +53,12 @@ class Messenger:
         self._config = config
         self._incidents = incidents
         self._health = health.component("notify")
-        self._epoch = epoch
-        self._router = Router(config)
-        self._flusher = Flusher(config, self._router, Writer(config, host, console_url))
-        self._reached = 0  # up to which number this run has been dealt with
-        self._number = 0  # of the outbox: how many were set aside
-        self._replacing = asyncio.Lock()
-        self._path = data_dir / outbox.FILE_NAME
-        self._file = SqliteFile(self._path, outbox.prepare)
-        self._accepted: deque[Alert] = deque(maxlen=MAX_ACCEPTED)
+        router = Router(config)
+        self._flusher = Flusher(config, router, Writer(config, host, console_url))
+        self._file = OutboxFile(data_dir, epoch, self._health)
         self._nudged = asyncio.Event()
         self._flush_now = asyncio.Event()
+        self._reader = Reader(config, router, incidents, self._file, self._health, self._flush_now.set)
         self._record_now = asyncio.Event()
         self._stopping = asyncio.Event()
         self._read_ended = False
@@ -81,7 +71,7 @@ class Messenger:
                 channel_name=channel_of(config, name),
                 channel=CHANNELS[channel_of(config, name)](settings),
                 config=config,
-                run_in_outbox=self._outbox,
+                run_in_outbox=self._file.run,
                 health=health.component(f"notify.{name}"),
                 recorded=self._record_now.set,
                 limit_s=float(getattr(settings, "timeout_s", CHANNEL_LIMIT_S)),
@@ -91,21 +81,15 @@ class Messenger:
 
     async def open(self) -> None:
         """Note on disk that this run's incidents are to be told: from now on none of them is lost."""
-        try:
-            await self._begin()
-        except StoreDamaged:  # a new one has been begun
-            await self._begin()
+        await self._file.begin()
 
     def nudge(self) -> None:
         """There is something new in the store."""
         self._nudged.set()
 
     def accepted(self, alerts: Iterable[Alert]) -> None:
-        """States that this run has got onto disk: told at once, so that a database that is away delays nothing.
-
-        This is only the shorter way: what is missed here (a kill, an overflow) is found in the store by its number.
-        """
-        self._accepted.extend(alerts)
+        """States that this run has got onto disk: told at once, so that a database that is away delays nothing."""
+        self._reader.accepted(alerts)
         self._nudged.set()
 
     def finish(self) -> None:
@@ -150,41 +134,6 @@ class Messenger:
                 self._record_now.set()
                 await asyncio.wait(flow[2:])
 
-    # the outbox
-
-    async def _outbox(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do work on the outbox, all or nothing; one that is found damaged is set aside, and the work has failed."""
-
-        def inside(db: sqlite3.Connection) -> T:
-            with transaction(db):
-                return work(db)
-
-        number = self._number
-        try:
-            return await self._file.run(inside)
-        except StoreDamaged as error:
-            async with self._replacing:
-                if number == self._number:  # nobody else has seen it
-                    await self._set_aside(error)
-            raise
-
-    async def _begin(self) -> None:
-        await self._outbox(lambda db: outbox.move_cursor(db, self._epoch, self._reached))
-
-    async def _set_aside(self, error: StoreDamaged) -> None:
-        """Begin a new outbox beside a damaged one: what waited in it is not told, and it is said so."""
-        self._number += 1
-        await self._file.close_connection()
-        aside = self._path.with_name(f"{self._path.name}.damaged-{now_us() // 1_000_000}")
-        try:
-            await asyncio.to_thread(_move, self._path, aside)
-        except OSError as trouble:
-            raise StoreError(f"{self._path} is damaged and cannot be moved: {trouble.strerror}") from None
-        structlog.get_logger("siemd.notify").error("notify.outbox_damaged", reason=str(error), moved_to=str(aside))
-        self._health.add("lost_outboxes")
-        with contextlib.suppress(StoreError):
-            await self._file.run(lambda db: outbox.move_cursor(db, self._epoch, self._reached))
-
     # reading
 
     async def _read(self) -> None:
@@ -196,8 +145,8 @@ class Messenger:
                 self._nudged.clear()
                 look.reset()
             try:
-                if not await self._read_accepted() or stopping:
-                    if await self._read_store():
+                if not await self._reader.read_accepted() or stopping:
+                    if await self._reader.read_store():
                         look.reset()
                     self._store_problem = ""
             except StoreError as error:
@@ -210,67 +159,6 @@ class Messenger:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(look.next_s()):
                     await self._nudged.wait()
-
-    async def _read_accepted(self) -> bool:
-        """Take what this run has accepted, as far as nothing is missing before it; whether that was anything, and all.
-
-        What is missing stands in the store, and what is taken from there need not be taken here.
-        """
-        if not self._accepted:
-            return False
-        seq = (await self._outbox(outbox.cursors)).get(self._epoch, 0)
-        alerts: list[Alert] = []
-        while self._accepted and self._accepted[0].seq <= seq + 1:
-            alert = self._accepted.popleft()
-            if alert.seq == seq + 1:
-                alerts.append(alert)
-                seq += 1
-        if alerts:
-            try:
-                await self._take(self._epoch, alerts, seq)
-            except StoreError:
-                self._accepted.extendleft(reversed(alerts))
-                raise
-        return bool(alerts) and not self._accepted
-
-    async def _read_store(self) -> bool:
-        """Take everything that is new; whether there was anything."""
-        heads = await self._incidents.heads()
-        known = {self._epoch: self._reached} | await self._outbox(outbox.cursors)
-        unknown = {epoch: seq for epoch, seq in heads.items() if epoch not in known}
-        if unknown:  # runs without notifications, or before there were any
-            opened = await self._incidents.open_of(list(unknown))
-            await self._outbox(lambda db: adopt(db, unknown, opened, now_us()))
-            known |= unknown
-        if gone := set(known) - set(heads) - {self._epoch}:
-            await self._outbox(lambda db: outbox.forget_cursors(db, gone))
-        found = False
-        for epoch, head in heads.items():
-            if head > known[epoch]:
-                found = await self._read_run(epoch, known[epoch], head) or found
-        return found
-
-    async def _read_run(self, epoch: int, seq: int, head: int) -> bool:
-        found = False
-        while True:
-            alerts = await self._incidents.after(epoch, seq, PAGE)
-            # Up to head all is stored; a state that is not there any more was replaced by a newer one.
-            seq = max(seq, alerts[-1].seq) if len(alerts) == PAGE else max(seq, head, alerts[-1].seq if alerts else 0)
-            await self._take(epoch, alerts, seq)
-            found = found or bool(alerts)
-            if len(alerts) < PAGE:
-                return found
-
-    async def _take(self, epoch: int, alerts: list[Alert], seq: int) -> None:
-        dropped = await self._outbox(lambda db: take(db, self._config, self._router, epoch, alerts, seq, now_us()))
-        self._health.received += len(alerts)
-        if epoch == self._epoch:
-            self._reached = max(self._reached, seq)
-        if dropped:
-            self._health.dropped += dropped
-            structlog.get_logger("siemd.notify").error("notify.dropped", incidents=dropped, reason="notify.max_waiting")
-        if alerts:
-            self._flush_now.set()
 
     def _store_trouble(self, error: StoreError) -> None:
         if str(error) != self._store_problem:
@@ -288,10 +176,10 @@ class Messenger:
             self._flush_now.clear()
             try:
                 if stopping:  # who knows when the next start is: nothing waits for company any more
-                    await self._outbox(lambda db: outbox.hurry(db, now_us()))
-                made = await self._outbox(lambda db: self._flusher.flush(db, now_us()))
+                    await self._file.run(lambda db: outbox.hurry(db, now_us()))
+                made = await self._file.run(lambda db: self._flusher.flush(db, now_us()))
                 made += await self._escalate()
-                due_us = await self._outbox(self._flusher.next_due_us)
+                due_us = await self._file.run(self._flusher.next_due_us)
                 backoff.reset()
                 wait_s = MOST_LOOK_S if due_us is None else max(0.02, min(MOST_LOOK_S, (due_us - now_us()) / 1e6))
             except StoreError as error:
@@ -311,7 +199,7 @@ class Messenger:
 
     async def _escalate(self) -> int:
         """Tell others of what nobody acknowledged; a store that can't say who did is waited for, but not for long."""
-        asked = await self._outbox(lambda db: self._flusher.due_escalations(db, now_us()))
+        asked = await self._file.run(lambda db: self._flusher.due_escalations(db, now_us()))
         if not asked:
             self._blind_since_us = 0
             return 0
@@ -325,7 +213,7 @@ class Messenger:
             states = {}
         else:
             self._blind_since_us = 0
-        return await self._outbox(lambda db: self._flusher.escalate(db, states, asked, now_us()))
+        return await self._file.run(lambda db: self._flusher.escalate(db, states, asked, now_us()))
 
     # recording
 
@@ -336,10 +224,10 @@ class Messenger:
             ending = self._deliveries_ended
             self._record_now.clear()
             try:
-                last_id, told = await self._outbox(lambda db: outbox.records(db, RECORDS))
+                last_id, told = await self._file.run(lambda db: outbox.records(db, RECORDS))
                 if told:
                     await self._incidents.record(told)
-                    await self._outbox(lambda db, last=last_id: outbox.recorded(db, last))  # type: ignore[misc]
+                    await self._file.run(lambda db, last=last_id: outbox.recorded(db, last))  # type: ignore[misc]
                     backoff.reset()
                     continue
                 await self._tell_health()
@@ -359,7 +247,7 @@ class Messenger:
         """Forget what is old, and settle what is for targets that are gone."""
         while True:
             try:
-                await self._outbox(self._tidy_once)
+                await self._file.run(self._tidy_once)
             except StoreError as error:
                 self._health.error("degraded", str(error))
             await asyncio.sleep(TIDY_S)
@@ -377,7 +265,7 @@ class Messenger:
 
     async def _tell_health(self) -> None:
         try:
-            counters, (dead, last) = await self._outbox(
+            counters, (dead, last) = await self._file.run(
                 lambda db: (outbox.counters(db), outbox.trouble(db, now_us() - int(TROUBLE_S * 1e6)))
             )
         except StoreError as error:
@@ -395,10 +283,3 @@ class Messenger:
 
     def _summary(self) -> str:
         return f"{len(self._config.routes)} routes, {len(self._config.targets)} targets"
-
-
-def _move(path: Path, aside: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        source = path.with_name(path.name + suffix)
-        if source.exists():
-            source.replace(aside.with_name(aside.name + suffix))

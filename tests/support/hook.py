@@ -93,7 +93,11 @@ class Hook:
         self.close()
 
     def _post(self, handler: BaseHTTPRequestHandler) -> None:
-        body = handler.rfile.read(int(handler.headers.get("content-length") or 0))
+        length = int(handler.headers.get("content-length") or 0)
+        body = handler.rfile.read(length)
+        if len(body) < length:  # whoever sent it was killed
+            handler.close_connection = True
+            return
         with self._lock:
             headers = {name.lower(): value for name, value in handler.headers.items()}
             self.received.append(Received(handler.path, headers, body))
