@@ -45,9 +45,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _alert(number: int) -> Alert:
     return Alert(
-        time_us=now_us(), incident_id=f"i{number}", rule=f"rule{number % 50}", rule_id="x", title="A title", level="high",
-        first_seen_us=now_us(), last_seen_us=now_us(), reason="192.0.2.77 asked 50 ports", group={"source_ip": "192.0.2.77"},
-        tags=["attack.t1046"], host="lab", source="detection", seq=number,
+        time_us=now_us(), incident_id=f"i{number}", rule=f"rule{number % 50}", rule_id="x", title="A title",
+        level="high", first_seen_us=now_us(), last_seen_us=now_us(), reason="192.0.2.77 asked 50 ports",
+        group={"source_ip": "192.0.2.77"}, tags=["attack.t1046"], host="lab", source="detection", seq=number,
     )  # fmt: skip
 
 
@@ -91,7 +91,7 @@ async def _deliver(folder: Path, server: ThreadingHTTPServer) -> float:
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         group.create_task(messenger.run())
-        while server.taken < MESSAGES:  # type: ignore[attr-defined]
+        while server.taken < MESSAGES:  # type: ignore[attr-defined]  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         elapsed_s = time.perf_counter() - began
         messenger.finish()
