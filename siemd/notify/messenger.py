@@ -57,6 +57,7 @@ class Messenger:
         self._flusher = Flusher(config, router, Writer(config, host, console_url))
         self._file = OutboxFile(data_dir, epoch, self._health)
         self._nudged = asyncio.Event()
+        self._some_accepted = asyncio.Event()
         self._flush_now = asyncio.Event()
         self._reader = Reader(config, router, incidents, self._file, self._health, self._flush_now.set)
         self._record_now = asyncio.Event()
@@ -90,12 +91,12 @@ class Messenger:
     def accepted(self, alerts: Iterable[Alert]) -> None:
         """States that this run has got onto disk: told at once, so that a database that is away delays nothing."""
         self._reader.accepted(alerts)
-        self._nudged.set()
+        self._some_accepted.set()
 
     def finish(self) -> None:
         """Nothing more will be stored: read the rest, deliver what can be delivered at once, and end."""
         self._stopping.set()
-        for event in (self._nudged, self._flush_now, self._record_now):
+        for event in (self._nudged, self._some_accepted):
             event.set()
 
     async def run(self) -> None:
@@ -107,7 +108,8 @@ class Messenger:
                 for delivery in self._deliveries.values()
             ]
             flow = [
-                group.create_task(supervise(self._read, self._health), name="notify read"),
+                group.create_task(supervise(self._take_accepted, self._health), name="notify accepted"),
+                group.create_task(supervise(self._read_store, self._health), name="notify read"),
                 group.create_task(supervise(self._flush, self._health), name="notify flush"),
                 group.create_task(supervise(self._record, self._health), name="notify record"),
             ]
@@ -127,17 +129,38 @@ class Messenger:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 await asyncio.wait(flow[:2])
+                self._read_ended = True
+                self._flush_now.set()
+                await asyncio.wait(flow[2:3])
                 for delivery in self._deliveries.values():
                     delivery.finish()
                 await asyncio.wait(deliveries)
                 self._deliveries_ended = True
                 self._record_now.set()
-                await asyncio.wait(flow[2:])
+                await asyncio.wait(flow[3:])
 
     # reading
 
-    async def _read(self) -> None:
-        """From the store into notices: at once when nudged, then ever less often, until the end."""
+    async def _take_accepted(self) -> None:
+        """What this run accepts, at once; the store is asked when something is missing before it."""
+        backoff = Backoff()
+        while True:
+            stopping = self._stopping.is_set()
+            self._some_accepted.clear()
+            try:
+                if not await self._reader.read_accepted():
+                    self._nudged.set()
+                backoff.reset()
+            except StoreError as error:  # the outbox itself; what was not taken is still there
+                self._health.error("degraded", str(error))
+                await asyncio.sleep(backoff.next_s())
+                continue
+            if stopping:
+                return
+            await self._some_accepted.wait()
+
+    async def _read_store(self) -> None:
+        """From the store: at once when nudged, then ever less often, until the end."""
         look = Backoff(FIRST_LOOK_S, MOST_LOOK_S)
         while True:
             stopping = self._stopping.is_set()
@@ -145,16 +168,13 @@ class Messenger:
                 self._nudged.clear()
                 look.reset()
             try:
-                if not await self._reader.read_accepted() or stopping:
-                    if await self._reader.read_store():
-                        look.reset()
-                    self._store_problem = ""
+                if await self._reader.read_store():
+                    look.reset()
+                self._store_problem = ""
             except StoreError as error:
                 self._store_trouble(error)
             await self._tell_health()
             if stopping:
-                self._read_ended = True
-                self._flush_now.set()
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(look.next_s()):

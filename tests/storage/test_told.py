@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
+import pytest
+
 from siemd.events import Batch
 from siemd.notify.source import Told
 from siemd.storage import Store
+from siemd.storage.sqlite import SqliteStore
 from siemd.storage.told import ToldStore
 from support.incidents import HOST, incident
+from support.mariadb import MariaServer
 
 
 async def put(store: Store, epoch: int, *numbered: tuple[int, str, int]) -> None:
@@ -71,3 +78,23 @@ async def test_who_acknowledged(store: Store) -> None:
     told = ToldStore(store, HOST)
     assert await told.triage([]) == {}
     assert await told.triage(["a", "b"]) == {}, "nobody has, whether there is a table for it or not"
+
+
+async def test_who_acknowledged_is_read_from_the_triage(store: Store, request: pytest.FixtureRequest) -> None:
+    table = "CREATE TABLE IF NOT EXISTS alert_triage (incident_id VARCHAR(191) PRIMARY KEY, assignee VARCHAR(255), "
+    table += "state VARCHAR(16), verdict VARCHAR(16), changed VARCHAR(32), changed_by VARCHAR(255))"
+    rows = "INSERT INTO alert_triage VALUES ('i7', 'a', 'acknowledged', '', '2026-01-01', 'a'), "
+    rows += "('i300', '', 'closed', 'false_positive', '2026-01-01', 'a')"
+    if isinstance(store, SqliteStore):
+        with closing(sqlite3.connect(store.path)) as db, db:
+            db.execute(table)
+            db.execute(rows)
+    else:
+        server: MariaServer = request.getfixturevalue("mariadb")
+        with closing(server.connect(request.getfixturevalue("mysql_database"))) as connection:
+            with connection.cursor() as cursor:
+                cursor.execute(table)
+                cursor.execute(rows)
+            connection.commit()
+    many = [f"i{number}" for number in range(450)]
+    assert await ToldStore(store, HOST).triage(many) == {"i7": "acknowledged", "i300": "closed"}
