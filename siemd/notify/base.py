@@ -34,13 +34,15 @@ class Undelivered(Exception):
     """A message was not taken; a sentence for people, what to do, and whether another message may do better.
 
     of_message: the other side refused this message alone, so the next one is tried; otherwise the target waits.
+    retry_s: for how long the other side wants to be left alone; 0: it does not say.
     """
 
-    def __init__(self, message: str, hint: str = "", *, of_message: bool = False) -> None:
+    def __init__(self, message: str, hint: str = "", *, of_message: bool = False, retry_s: float = 0.0) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.of_message = of_message
+        self.retry_s = retry_s
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message

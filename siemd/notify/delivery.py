@@ -24,6 +24,7 @@ T = TypeVar("T")
 Run = Callable[[Callable[[sqlite3.Connection], T]], Awaitable[T]]
 
 FIRST_DELAY_S, MOST_DELAY_S = 2.0, 300.0
+MOST_WANTED_S = 3600.0
 LOOK_S = 30.0  # how long nothing is looked for when nobody calls
 OVERTIME_S = 5.0  # what a channel may take to end when its connection was cut
 
@@ -58,6 +59,7 @@ class Delivery:
         self._awake = asyncio.Event()
         self._finishing = asyncio.Event()
         self._said = ""
+        self._wanted_s = 0.0  # for how long the other side wants to be left alone
 
     def wake(self) -> None:
         """There is something new to deliver."""
@@ -89,7 +91,7 @@ class Delivery:
                     continue
             except StoreError as error:  # the outbox itself: a full disk
                 self._health.error("degraded", str(error))
-            await _wait(self._finishing, backoff.next_s())
+            await _wait(self._finishing, max(backoff.next_s(), self._wanted_s))
             if self._finishing.is_set():
                 return
 
@@ -97,22 +99,26 @@ class Delivery:
         """Try one message; False when the target is to be left alone for a while."""
         await self._outbox(lambda db: outbox.started(db, queued.id))
         queued.attempts += 1
+        self._wanted_s = 0.0
         try:
             said = await self._send(queued.message)
         except Undelivered as error:
             return await self._failed(queued, error)
         await self._settle(queued, "sent", said)
         self._health.sent += 1
+        log = structlog.get_logger("siemd.notify")
+        log.info("notify.sent", target=self.name, incidents=queued.message.total, subject=queued.message.subject)
         self._health.set("ok", said)
         if self._said:
             self._said = ""
-            structlog.get_logger("siemd.notify").info("notify.works_again", target=self.name)
+            log.info("notify.works_again", target=self.name)
         return True
 
     async def _failed(self, queued: outbox.Queued, error: Undelivered) -> bool:
         log = structlog.get_logger("siemd.notify")
         now = now_us()
         age_s = (now - queued.queued_us) / 1e6
+        self._wanted_s = min(error.retry_s, MOST_WANTED_S)
         self._health.error("degraded", str(error))
         if str(error) != self._said:  # once for each reason, not for each try
             self._said = str(error)

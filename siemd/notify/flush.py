@@ -27,6 +27,7 @@ class Flusher:
         self._config = config
         self._router = router
         self._writer = writer
+        self.lost = 0  # incidents that were dropped; whoever says so sets it back
 
     def flush(self, db: sqlite3.Connection, now_us: int) -> int:
         """Make messages of every notice that is due and may be told now; how many were made."""
@@ -186,6 +187,7 @@ class Flusher:
                 detail = "the outbox is full (notify.max_waiting)"
                 lost = outbox.settle(db, message, "dropped", detail, channel_of(self._config, target), now_us)
                 outbox.count(db, "lost_incidents", lost)
+                self.lost += lost
 
     def _drop_orphans(self, db: sqlite3.Connection, route: str, now_us: int) -> None:
         rows = db.execute(
@@ -202,6 +204,7 @@ class Flusher:
             ],
         )  # fmt: skip
         outbox.count(db, "lost_incidents", len(rows))
+        self.lost += len(rows)
         db.execute("DELETE FROM notice WHERE route = ? AND batch IS NULL", (route,))
 
 

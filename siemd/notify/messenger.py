@@ -205,6 +205,12 @@ class Messenger:
             except StoreError as error:
                 self._health.error("degraded", str(error))
                 made, wait_s = 0, backoff.next_s()
+            if self._flusher.lost:
+                lost, self._flusher.lost = self._flusher.lost, 0
+                self._health.dropped += lost
+                structlog.get_logger("siemd.notify").error(
+                    "notify.dropped", incidents=lost, reason="no room, or no route (siemd notify list)"
+                )
             if made:
                 self._record_now.set()
                 for delivery in self._deliveries.values():

@@ -51,6 +51,7 @@ CREATE TABLE IF NOT EXISTS message (
     detail TEXT NOT NULL DEFAULT '', done_us INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS message_queue ON message (target, next_us) WHERE status = 'queued';
+CREATE INDEX IF NOT EXISTS message_order ON message (target, id) WHERE status = 'queued';
 CREATE INDEX IF NOT EXISTS message_batch ON message (batch);
 CREATE INDEX IF NOT EXISTS message_done ON message (done_us) WHERE status <> 'queued';
 CREATE TABLE IF NOT EXISTS escalation (
@@ -150,12 +151,15 @@ def new_uid() -> str:
 
 
 def next_queued(db: sqlite3.Connection, target: str, now_us: int) -> Queued | None:
-    """The message for a target that is to be tried first, due or not."""
+    """The message for a target that is to be tried first, due or not; of those that are due the oldest."""
+    found = "SELECT id, payload, queued_us, next_us, attempts FROM message WHERE target = ? AND status = 'queued' "
     row = db.execute(
-        "SELECT id, payload, queued_us, CASE WHEN next_us > ? THEN 0 ELSE next_us END AS try_us, attempts FROM message "
-        "WHERE target = ? AND status = 'queued' ORDER BY max(try_us, ?), id LIMIT 1",
-        (now_us + CLOCK_SLACK_US, target, now_us),
+        f"{found} AND (next_us <= ? OR next_us > ?) ORDER BY id LIMIT 1", (target, now_us, now_us + CLOCK_SLACK_US)
     ).fetchone()
+    if row is None:
+        row = db.execute(f"{found} ORDER BY next_us, id LIMIT 1", (target,)).fetchone()
+    elif row[3] > now_us:
+        row = (*row[:3], now_us, row[4])
     return Queued(row[0], msgspec.json.decode(row[1], type=Message), *row[2:]) if row else None
 
 

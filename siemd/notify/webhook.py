@@ -115,7 +115,7 @@ class Webhook:
         finally:
             self._socket = None
             connection.close()
-        return self._judge(answer.status, answer.reason or "", said)
+        return self._judge(answer.status, answer.reason or "", said, answer.getheader("Retry-After") or "")
 
     def ready(self) -> None:
         """Read the TLS files."""
@@ -133,7 +133,7 @@ class Webhook:
             return http.client.HTTPConnection(host, url.port, timeout=timeout_s)
         return http.client.HTTPSConnection(host, url.port, timeout=timeout_s, context=tls_context(self._config.ca))
 
-    def _judge(self, status: int, reason: str, said: str) -> str:
+    def _judge(self, status: int, reason: str, said: str, retry_after: str) -> str:
         answer = f"{status} {tame(reason, 60)}".strip()
         if 200 <= status < 300:
             return f"{self._where} answered {answer}"
@@ -141,7 +141,8 @@ class Webhook:
         if 300 <= status < 400:
             raise Undelivered(told, "redirects are not followed: write the address it leads to into `url`")
         hints = {401: "check secret and headers", 403: "check secret and headers", 404: "check the path in `url`"}
-        raise Undelivered(told, hints.get(status, ""), of_message=status in _OF_MESSAGE)
+        retry_s = float(retry_after) if re.fullmatch(r"\d{1,6}", retry_after) else 0.0
+        raise Undelivered(told, hints.get(status, ""), of_message=status in _OF_MESSAGE, retry_s=retry_s)
 
 
 def document(message: Message) -> bytes:

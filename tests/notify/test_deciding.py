@@ -273,3 +273,36 @@ def test_whatever_comes_each_incident_is_told_once_and_never_too_often(
                 at = datetime.fromtimestamp(message.time_us / 1e6, UTC)
                 if (at.hour, at.minute) >= (12, 30) and (at.hour, at.minute) < (13, 30):
                     assert message.level == "critical"
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up() -> None:
+    office = Office(route(group_s=Seconds(60)))
+    office.see(incident("a"))
+    office.now -= 86_400_000_000
+    assert office.told(10) == []
+    outbox.mend_clock(office.db, office.now)
+    assert office.told(1) == [("ops", [("a", "open")])]
+    queued = outbox.next_queued(office.db, "ops", office.now - 86_400_000_000)
+    assert queued is not None and queued.next_us <= office.now - 86_400_000_000
+
+
+def test_the_oldest_that_is_due_goes_first() -> None:
+    office = Office(route(group_s=Seconds(0)))
+    for name in ("a", "b", "c"):
+        office.see(incident(name))
+        office.flush()
+    first, second, third = (row[0] for row in office.db.execute("SELECT id FROM message ORDER BY id"))
+    outbox.postpone(office.db, first, office.now + 60_000_000, "not now")
+    outbox.postpone(office.db, second, office.now, "all wait")
+
+    def next_id(later_us: int = 0) -> int:
+        queued = outbox.next_queued(office.db, "ops", office.now + later_us)
+        assert queued is not None
+        return queued.id
+
+    assert next_id() == second
+    assert next_id(61_000_000) == first
+    outbox.settle(office.db, second, "sent", "", "webhook", office.now)
+    outbox.settle(office.db, third, "sent", "", "webhook", office.now)
+    assert next_id() == first, "what waits longest is known, though it is not due"
+    assert outbox.settle(office.db, third, "dead", "", "webhook", office.now) == 0, "it has ended once"

@@ -107,6 +107,8 @@ class Hook:
             case int():
                 handler.send_response(answer)
                 text = b"as the test wants it"
+                if answer == 429:
+                    handler.send_header("Retry-After", "1")
                 handler.send_header("Content-Length", str(len(text)))
                 handler.end_headers()
                 handler.wfile.write(text)
