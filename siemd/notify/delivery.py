@@ -107,7 +107,8 @@ class Delivery:
         await self._settle(queued, "sent", said)
         self._health.sent += 1
         log = structlog.get_logger("siemd.notify")
-        log.info("notify.sent", target=self.name, incidents=queued.message.total, subject=queued.message.subject)
+        told = queued.message
+        log.info("notify.sent", target=self.name, incidents=told.total, subject=told.subject, answer=said)
         self._health.set("ok", said)
         if self._said:
             self._said = ""

@@ -57,12 +57,12 @@ def take(
     return dropped
 
 
-def adopt(db: sqlite3.Connection, heads: dict[int, int], opened: Sequence[Alert], now_us: int) -> None:
-    """Runs of detection from before anybody was to be told: nothing of them is new."""
-    for alert in opened:
+def adopt(db: sqlite3.Connection, heads: dict[int, int], opened: Sequence[tuple[str, str]], now_us: int) -> None:
+    """Runs of detection from before anybody was to be told: nothing of them is new. opened: ids and levels."""
+    for incident_id, level in opened:
         db.execute(
             "INSERT OR IGNORE INTO incident (incident_id, level, status, old, touched_us) VALUES (?, ?, 'open', 1, ?)",
-            (alert.incident_id, alert.level, now_us),
+            (incident_id, level, now_us),
         )
     for epoch, seq in heads.items():
         outbox.move_cursor(db, epoch, seq)

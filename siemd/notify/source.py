@@ -45,8 +45,8 @@ class Incidents(Protocol):
         """States of that run with higher numbers, in their order; those that a newer state replaced are not there."""
         ...
 
-    async def open_of(self, epochs: Sequence[int]) -> list[Alert]:
-        """The open incidents whose state these runs stored (their id and level suffice)."""
+    async def open_of(self, epochs: Sequence[int]) -> list[tuple[str, str]]:
+        """Id and level of the open incidents whose state these runs stored."""
         ...
 
     async def triage(self, incident_ids: Sequence[str]) -> dict[str, str]:

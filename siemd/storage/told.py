@@ -40,11 +40,13 @@ class ToldStore:
         )
         return [alert_of(row) for row in rows]
 
-    async def open_of(self, epochs: Sequence[int]) -> list[Alert]:
-        """The open incidents whose state these runs stored."""
+    async def open_of(self, epochs: Sequence[int]) -> list[tuple[str, str]]:
+        """Id and level of the open incidents whose state these runs stored."""
         wanted = set(epochs)
-        rows = await self._store.query("SELECT * FROM alerts WHERE status = 'open' AND host = ?", (self._host,))
-        return [alert_of(row) for row in rows if row["epoch"] in wanted]
+        rows = await self._store.query(
+            "SELECT incident_id, level, epoch FROM alerts WHERE status = 'open' AND host = ?", (self._host,)
+        )
+        return [(row["incident_id"], row["level"]) for row in rows if row["epoch"] in wanted]
 
     async def triage(self, incident_ids: Sequence[str]) -> dict[str, str]:
         """The state of those incidents that somebody has dealt with; none where the store has no such table."""

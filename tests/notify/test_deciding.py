@@ -119,7 +119,7 @@ def test_an_incident_that_becomes_grave_is_new_to_those_who_hear_of_grave_ones()
 
 def test_nothing_from_before_is_new() -> None:
     office = Office(route(on=["open", "grow", "close"]))
-    adopt(office.db, {7: 100}, [incident(), incident("i2")], office.now)
+    adopt(office.db, {7: 100}, [("i1", "medium"), ("i2", "medium")], office.now)
     assert outbox.cursors(office.db) == {7: 100}
     office.see(incident(revision=2), incident("i2", revision=3, level="critical"), incident("i3"))
     assert office.told() == [("ops", [("i2", "open"), ("i1", "grow"), ("i3", "open")])], "a grave one is told anew"

@@ -288,7 +288,7 @@ class Unsteady:
         self._check()
         return await self._inner.after(epoch, seq, most)
 
-    async def open_of(self, epochs: Sequence[int]) -> list[Alert]:
+    async def open_of(self, epochs: Sequence[int]) -> list[tuple[str, str]]:
         self._check()
         return await self._inner.open_of(epochs)
 

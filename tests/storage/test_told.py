@@ -40,7 +40,7 @@ async def test_a_run_is_read_in_its_order(store: Store) -> None:
     assert [one.incident_id for one in await told.after(5, 0, 2)] == ["b", "c"]
     assert [one.incident_id for one in await told.after(5, 3, 10)] == ["a"]
     assert await told.after(5, 4, 10) == []
-    assert {one.incident_id for one in await told.open_of([4])} == {"d"}
+    assert await told.open_of([4]) == [("d", "medium")]
     assert await ToldStore(store, "another host").heads() == {}
 
 
