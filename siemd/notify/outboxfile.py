@@ -64,21 +64,10 @@ class OutboxFile:
 
     async def _replace(self, error: StoreDamaged) -> None:
         """What waited in the damaged file is not told, and it is said so; what this run has told is not told again."""
-        self._replaced += 1
-        await self._file.close_connection()
-        aside = self._path.with_name(f"{self._path.name}.damaged-{now_us() // 1_000_000}")
-        try:
-            await asyncio.to_thread(_move, self._path, aside)
-        except OSError as trouble:
-            raise StoreError(f"{self._path} is damaged and cannot be moved: {trouble.strerror}") from None
-        structlog.get_logger("siemd.notify").error("notify.outbox_damaged", reason=str(error), moved_to=str(aside))
+        aside = f"{self._path.name}.damaged-{now_us() // 1_000}"
+        await self._file.set_aside(aside)
+        self._replaced += 1  # after it: whoever began before has seen the old file
+        structlog.get_logger("siemd.notify").error("notify.outbox_damaged", reason=str(error), moved_to=aside)
         self._health.add("lost_outboxes")
         with contextlib.suppress(StoreError):
             await self._file.run(lambda db: outbox.move_cursor(db, self.epoch, self.reached))
-
-
-def _move(path: Path, aside: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        source = path.with_name(path.name + suffix)
-        if source.exists():
-            source.replace(aside.with_name(aside.name + suffix))

@@ -397,3 +397,49 @@ async def test_a_gap_in_what_is_accepted_is_filled_from_the_store(desk: Desk) ->
             messenger.nudge()
             await until(lambda: len(hook.incidents()) == 2, "both are told")
         assert sorted(hook.incidents()) == ["a", "b"]
+
+
+async def test_a_disk_that_refuses_after_it_was_sent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has arrived, and that can't be noted: it is noted when that is possible, and not sent again meanwhile."""
+    monkeypatch.setattr("siemd.sqlite_file.BUSY_TIMEOUT_S", 0.05)
+    with Hook() as hook:
+        hook.answers = ["hold"]
+        config = by_webhook(hook)
+        config.targets["hook"].timeout_s = Seconds(30)
+        async with desk.messenger(config) as messenger:
+            await desk.stored.put(incident("a"))
+            messenger.nudge()
+            await until(lambda: hook.bodies(), "it is on its way")
+            with closing(sqlite3.connect(desk.folder / outbox.FILE_NAME, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                hook.released.set()
+                await until(lambda: "locked" in desk.health.component("notify.hook").detail, "the outbox refuses")
+                other.execute("ROLLBACK")
+            await until(lambda: desk.health.component("notify.hook").sent == 1, "it is noted")
+        assert len(hook.bodies()) == 1
+    (record,) = await desk.stored.told()
+    assert (record["status"], record["attempts"]) == ("sent", 1)
+
+
+async def test_an_outbox_that_is_damaged_while_it_is_in_use(desk: Desk) -> None:
+    with Hook() as hook:
+        async with desk.messenger(by_webhook(hook)) as messenger:
+            await desk.stored.put(incident("a"))
+            messenger.nudge()
+            await until(lambda: hook.incidents(), "the first is told")
+            path = desk.folder / outbox.FILE_NAME
+            file = messenger._file._file
+
+            def damage() -> None:
+                file._drop()  # what SQLite holds in memory would hide the damage
+                path.write_bytes(b"\xff" * path.stat().st_size)
+
+            await asyncio.get_running_loop().run_in_executor(file._thread, damage)
+            await desk.stored.put(incident("b"))
+            messenger.nudge()
+            await until(lambda: list(desk.folder.glob("notify.db.damaged-*")), "it is set aside")
+            messenger.nudge()
+            await until(lambda: "b" in hook.incidents(), "it goes on with a new one")
+        assert Counter(hook.incidents())["b"] == 1
+        assert Counter(hook.incidents())["a"] == 1, "what this run has told is not told again"
+    assert desk.health.component("notify").extra["lost_outboxes"] == 1

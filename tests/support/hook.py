@@ -32,7 +32,8 @@ class Hook:
     """Listens on a free port, or a given one. `answers`: what the next requests get; afterwards 200.
 
     An answer is a status, or: `close` (the connection, before any answer), `half` (a part of an answer, then the end),
-    `silent` (never an answer), `drip` (a byte now and then, for ever), `garbage`, `redirect` (to `redirect_to`).
+    `silent` (never an answer), `hold` (200 when `released` is set), `drip` (a byte now and then, for ever), `endless`
+    (more than anybody reads), `garbage`, `redirect` (to `redirect_to`).
     """
 
     def __init__(self, port: int = 0, certificate: tuple[Path, Path] | None = None) -> None:
@@ -102,6 +103,9 @@ class Hook:
             headers = {name.lower(): value for name, value in handler.headers.items()}
             self.received.append(Received(handler.path, headers, body))
             answer = self.answers.pop(0) if self.answers else 200
+        if answer == "hold":
+            self.released.wait()
+            answer = 200
         handler.close_connection = True
         match answer:
             case int():
