@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import re
 import socket
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -127,3 +129,37 @@ def test_no_text_breaks_a_header(subject: str, line: str) -> None:
 )
 def test_a_mistaken_configuration_is_refused(others: dict[str, object], key: str) -> None:
     assert [where for where, _message, _hint in config(25, **others).mistakes()] == [key]
+
+
+@pytest.mark.parametrize("tls", ["none", "starttls", "tls"])
+def test_a_greeting_that_never_ends_is_cut_off(message: Message, tls: str) -> None:
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        accepted = threading.Event()
+
+        def drip() -> None:
+            connection, _address = listening.accept()
+            accepted.set()
+            with connection, contextlib.suppress(OSError):
+                while not ended.wait(0.02):
+                    connection.sendall(b"2")
+
+        failures: list[Undelivered] = []
+        channel = Email(config(listening.getsockname()[1], tls=tls))
+
+        def send() -> None:
+            try:
+                channel.send(message)
+            except Undelivered as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=drip), threading.Thread(target=send)]
+        for thread in threads:
+            thread.start()
+        assert accepted.wait(10)
+        while threads[1].is_alive():  # the connection may not be known for a moment
+            channel.abort()
+            threads[1].join(0.05)
+        ended.set()
+        threads[0].join(10)
+    assert failures
