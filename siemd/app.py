@@ -34,6 +34,7 @@ from siemd.sources import SOURCES, Source
 from siemd.status import StatusReporter
 from siemd.storage import Writer
 from siemd.supervise import supervise
+from siemd.telling import Telling
 
 STOP_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)]
 RELOAD_SIGNALS = [getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name)]
@@ -69,12 +70,7 @@ class App:
         sources = list(self._sources(events, checkpoints))
         ruleset = await asyncio.to_thread(load_ruleset, config.detection)
         self._report(ruleset)
-        alert_file = AlertFile(
-            config.alerts_path(),
-            max_bytes=config.log.max_bytes,
-            keep_files=config.log.keep_files,
-            health=health.component("alerts"),
-        )
+        alert_file = self._alert_file()
         detection = DetectionStage(
             await asyncio.to_thread(self._detector, ruleset),
             events,
@@ -92,6 +88,8 @@ class App:
             watcher.request()
 
         self._reload = reload
+        telling = Telling(config, self._data_dir, health, detection.epoch)
+        await telling.open(writer)
         restart = Restart(writer, detection, config.detection, health.component("history"))
         await restart.rebuild(ruleset)
         async with asyncio.TaskGroup() as group:
@@ -102,6 +100,7 @@ class App:
             ]
             if config.web.enabled:
                 beside.append(group.create_task(supervise(self._serve, health.component("web")), name="web"))
+            told = group.create_task(telling.run(), name="notify")
             flow = [
                 group.create_task(_stage(*sources, closes=events), name="sources"),
                 group.create_task(_stage(detection.run(), closes=storing), name=DETECTION),
@@ -119,8 +118,11 @@ class App:
             await reporter.write(running=True)  # before anyone is told to look
             notifier.ready()
             await asyncio.wait(flow)
+            telling.finish()
+            await asyncio.wait([told])
             for task in beside:
                 task.cancel()
+        await telling.close()
         alert_file.close()
         lost = events.events + storing.events + writer.unaccepted_events
         await reporter.write(running=False)
@@ -132,6 +134,11 @@ class App:
         # Its libraries are heavy, and not everybody wants them; the loop goes on while they load.
         module = await asyncio.to_thread(import_module, "siemd.web.server")
         await module.WebServer(self._config, self._data_dir, self._health.component("web"), _tell).run()
+
+    def _alert_file(self) -> AlertFile:
+        log, health = self._config.log, self._health.component("alerts")
+        path = self._config.alerts_path()
+        return AlertFile(path, max_bytes=log.max_bytes, keep_files=log.keep_files, health=health)
 
     def _detector(self, ruleset: Ruleset) -> Detector:
         config, pool = self._config.detection, None

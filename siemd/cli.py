@@ -59,6 +59,7 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from siemd.commands.notify import problems
     from siemd.detection import load_ruleset
     from siemd.events import now_us
     from siemd.storage import open_store
@@ -67,10 +68,11 @@ def _check(options: argparse.Namespace) -> int:
     open_store(config.storage, config.data_path())  # raises when its URL is wrong; connects to nothing
     ruleset = load_ruleset(config.detection)
     expired = ruleset.suppressions.expired(now_us())
-    for problem in (*ruleset.problems, *ruleset.warnings, *expired):
+    unsent = problems(config)
+    for problem in (*ruleset.problems, *ruleset.warnings, *expired, *unsent):
         print(problem, file=sys.stderr)
     source = options.config or "the default configuration"
-    broken = len(ruleset.problems)
+    broken = len(ruleset.problems) + len(unsent)
     verdict = (
         f"wrong; {len(ruleset.rules)} rules, {broken} to mend"
         if broken
@@ -81,7 +83,7 @@ def _check(options: argparse.Namespace) -> int:
     if ruleset.refused:
         verdict += f", {len(ruleset.refused)} imported rules refused"
     print(f"{source}: {verdict}")
-    return EXIT_MISTAKE if ruleset.problems else EXIT_OK
+    return EXIT_MISTAKE if broken else EXIT_OK
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -106,6 +108,12 @@ def _db(options: argparse.Namespace) -> int:
     from siemd.commands import db
 
     return db.run(options, _config(options))
+
+
+def _notify(options: argparse.Namespace) -> int:
+    from siemd.commands import notify
+
+    return notify.run(options, _config(options))
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -168,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     database.add_argument("--yes", action="store_true", help="do not ask before a reset")
     _add_rules(commands, common)
     _add_access(commands, common)
+    _add_notify(commands, common)
     status = add("status", "what the running siemd is doing, and the newest alerts", _status)
     status.add_argument("--json", action="store_true", help="as one JSON object")
     status.add_argument("--alerts", type=int, default=5, metavar="N", help="how many alerts to show (default: 5)")
@@ -254,3 +263,20 @@ def _add_rules(commands: Any, common: argparse.ArgumentParser) -> None:
     cover.add_argument(
         "--platform", choices=["linux", "windows"], default="", help="judge for a host of that platform, not this one"
     )
+
+
+def _add_notify(commands: Any, common: argparse.ArgumentParser) -> None:
+    text = "send a test message; show what waits to be told, was told or given up"
+    notify = commands.add_parser("notify", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    actions = notify.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+
+    def add(name: str, text: str) -> Any:
+        added = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[common])
+        added.set_defaults(command=_notify)
+        return added
+
+    test = add("test", "send a test message and say what happened; exit code 1 when it was not taken")
+    test.add_argument("name", metavar="ROUTE|TARGET", help="a route (each of its targets is told) or one target")
+    listing = add("list", "what waits in the outbox, and what was sent or given up lately")
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help="messages to show (default: 50)")
+    listing.add_argument("--json", action="store_true", help="as one JSON object")

@@ -22,12 +22,12 @@ WEB_CONFIG = "web.config"  # the one part of web that every siemd reads, since s
 
 # Layers from the ground up. A module imports from lower layers and from its own, nothing else of siemd.
 LAYERS = [
-    {"siemd", "errors", "units", "backoff", "events", "channel", "health", "yamlfile", "resources"},
+    {"siemd", "errors", "units", "backoff", "events", "channel", "health", "yamlfile", "resources", "sqlite_file"},
     {"logs", "lock", "supervise", "outlet"},
     {"sources", "detection", "notify", "service", WEB_CONFIG},
     {"storage"},
     {"config", "config_docs", "collected"},
-    {"status", "restart"},
+    {"status", "restart", "telling"},
     {"web"},
     {"app", "replay"},
     {"commands", "cli", "__main__"},
@@ -37,6 +37,7 @@ ONLY_THESE_MAY_IMPORT_APP = {"commands"}  # what cli runs
 
 
 HEAVY = {"scapy", "aiomysql", "pymysql", "evtx", "litestar", "uvicorn", "websockets", "argon2", "pyotp", "joserfc"}
+HEAVY |= {"apprise", "smtplib", "email"}
 
 
 def part(module: str) -> str:

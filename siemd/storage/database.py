@@ -11,8 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from siemd.errors import UserError
-from siemd.storage.store import StorageConfig, StoreError
+from siemd.errors import StoreError, UserError
+from siemd.storage.store import StorageConfig
 
 Dialect = Literal["sqlite", "mysql"]
 Rows = list[dict[str, Any]]

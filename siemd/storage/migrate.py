@@ -14,7 +14,7 @@ from pathlib import Path
 
 from siemd.errors import UserError
 from siemd.resources import resource
-from siemd.storage.sqlite_file import transaction
+from siemd.sqlite_file import transaction
 from siemd.storage.store import Migration
 from siemd.storage.tables import time_text
 

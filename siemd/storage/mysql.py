@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
+from siemd.errors import StoreError
 from siemd.events import Batch, now_us
 from siemd.storage.intake import Intake, Key, intake, keys_of
 from siemd.storage.migrate import CREATE_TABLE, SELECT_APPLIED, overview, pending, scripts, tables_made
@@ -16,8 +17,8 @@ from siemd.storage.mysql_insert import Inserter
 from siemd.storage.mysql_rollups import cut_rollups, forget_minutes, rebuild_slice
 from siemd.storage.partitions import Partition, statements
 from siemd.storage.rollups import ROLLED_UP
-from siemd.storage.store import Migration, StoreError, Written
-from siemd.storage.tables import TABLES, time_text
+from siemd.storage.store import Migration, Written
+from siemd.storage.tables import TABLES, TOLD_CHANGES, TOLD_COLUMNS, time_text
 
 T = TypeVar("T")
 
@@ -25,6 +26,10 @@ LOCK_WAIT_S = 30  # for another siemd that migrates
 MIGRATION_TIMEOUT_S = 4 * 3600.0  # building an index of a large table anew takes minutes
 DELETE_SLICE_ROWS = 5000
 _LOCK_NAME = "CONCAT('siemd.', DATABASE())"
+_INSERT_TOLD = (
+    f"INSERT INTO alert_notifications ({', '.join(TOLD_COLUMNS)}) VALUES ({', '.join(['%s'] * len(TOLD_COLUMNS))}) "  # noqa: S608
+    "ON DUPLICATE KEY UPDATE " + ", ".join(f"{name} = VALUES({name})" for name in TOLD_CHANGES)
+)
 
 
 class MysqlStore:
@@ -76,6 +81,12 @@ class MysqlStore:
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
 
+    async def record_told(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Keep what people were told, beside the incidents."""
+        async with self._beside() as cursor:
+            for row in rows:  # few, and each may be written twice without harm
+                await cursor.execute(_INSERT_TOLD, row)
+
     async def schema(self) -> list[Migration]:
         """Every migration, applied or not."""
         async with self._beside() as cursor:
@@ -98,7 +109,9 @@ class MysqlStore:
                 if table != "alerts":
                     removed += await _repartition(cursor, table, seconds / 86400, today)
                 elif seconds:
-                    removed += await _delete_alerts(cursor, time_text(now_us - int(seconds * 1e6)))
+                    before = time_text(now_us - int(seconds * 1e6))
+                    for name in ("alerts", "alert_notifications"):
+                        removed += await _delete_older(cursor, name, before)
             for table in ROLLED_UP:
                 await forget_minutes(cursor, table, now_us)
         return removed
@@ -278,10 +291,11 @@ def _bound(text: str) -> date | None:
     return None if text == "MAXVALUE" else date.fromisoformat(text.strip("'")[:10])
 
 
-async def _delete_alerts(cursor: Any, before: str) -> int:
+async def _delete_older(cursor: Any, table: str, before: str) -> int:
     removed = 0
     while count := await cursor.execute(
-        "DELETE FROM alerts WHERE time < %s ORDER BY time LIMIT %s", (before, DELETE_SLICE_ROWS)
+        f"DELETE FROM {table} WHERE time < %s ORDER BY time LIMIT %s",  # noqa: S608 - our own names
+        (before, DELETE_SLICE_ROWS),
     ):
         removed += count
     for table in ("alert_triage", "alert_comments"):  # what was made of incidents that are no more

@@ -15,8 +15,7 @@ import pymysql
 from pymysql.constants import CLIENT, CR, FIELD_TYPE
 from pymysql.converters import conversions
 
-from siemd.errors import UserError
-from siemd.storage.store import StoreError
+from siemd.errors import StoreError, UserError
 
 # What a server or a network does to us, aiomysql's own confusion over half an answer included.
 FAILURES = (pymysql.err.MySQLError, OSError, EOFError, RuntimeError, struct.error)

@@ -12,6 +12,7 @@ import aiomysql
 import pymysql
 from pymysql.constants import CLIENT
 
+from siemd.errors import StoreError
 from siemd.storage.database import (
     PAGE_ROWS,
     QUERY_TIMEOUT_S,
@@ -24,7 +25,6 @@ from siemd.storage.database import (
     Transaction,
 )
 from siemd.storage.mysql_connection import FAILURES, Address, connect, error_code, explain
-from siemd.storage.store import StoreError
 
 _CONNECTIONS = 2 * READERS
 _GRACE_S = 3.0  # after which a server that should have ended a statement by itself is not waited for

@@ -6,9 +6,10 @@ import asyncio
 
 import structlog
 
+from siemd.errors import StoreError
 from siemd.events import now_us
 from siemd.health import ComponentHealth
-from siemd.storage.store import RetentionConfig, Store, StoreError
+from siemd.storage.store import RetentionConfig, Store
 
 EVERY_S = 3600.0
 AGAIN_S = 60.0  # after a failure

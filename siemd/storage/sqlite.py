@@ -12,11 +12,9 @@ from typing import Any
 
 import msgspec
 
+from siemd.errors import StoreError
 from siemd.events import Batch, now_us
-from siemd.storage.intake import Intake, Key, intake, keys_of
-from siemd.storage.migrate import apply_sqlite, migrate_sqlite, overview, scripts, sqlite_applied
-from siemd.storage.rollups import ROLLED_UP, ROLLUPS, tables_of, upsert_sql, upserts, whole_hour
-from siemd.storage.sqlite_file import (
+from siemd.sqlite_file import (
     BUSY_TIMEOUT_S,
     DATA_ERRORS,
     SqliteFile,
@@ -25,9 +23,12 @@ from siemd.storage.sqlite_file import (
     explain,
     transaction,
 )
+from siemd.storage.intake import Intake, Key, intake, keys_of
+from siemd.storage.migrate import apply_sqlite, migrate_sqlite, overview, scripts, sqlite_applied
+from siemd.storage.rollups import ROLLED_UP, ROLLUPS, tables_of, upsert_sql, upserts, whole_hour
 from siemd.storage.sqlite_rollups import cut_rollup, forget_minutes, rebuild_slice
-from siemd.storage.store import Migration, StoreError, Written
-from siemd.storage.tables import TABLES, Row, Table, time_text
+from siemd.storage.store import Migration, Written
+from siemd.storage.tables import TABLES, TOLD_CHANGES, TOLD_COLUMNS, Row, Table, time_text
 
 DELETE_SLICE_ROWS = 5000
 TRIAGE_TABLES = ("alert_triage", "alert_comments")
@@ -44,6 +45,11 @@ def _insert(table: Table) -> str:
 
 _INSERT = {name: _insert(table) for name, table in TABLES.items()}
 _ROLL_UP = {name: upsert_sql("sqlite", name) for name in ROLLUPS}
+_INSERT_TOLD = (
+    f"INSERT INTO alert_notifications ({', '.join(TOLD_COLUMNS)}) VALUES ({', '.join('?' * len(TOLD_COLUMNS))}) "  # noqa: S608
+    "ON CONFLICT (incident_id, revision, kind, route, target) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in TOLD_CHANGES)
+)
 
 
 class SqliteStore:
@@ -81,6 +87,15 @@ class SqliteStore:
         """Rows of one SELECT, read beside the writer on a connection of their own."""
         return await asyncio.to_thread(self._query, sql, parameters)
 
+    async def record_told(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Keep what people were told, beside the incidents."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                connection.executemany(_INSERT_TOLD, rows)
+
+        await self._file.run(work)
+
     async def schema(self) -> list[Migration]:
         """Every migration, applied or not."""
         return await asyncio.to_thread(self._schema)
@@ -100,9 +115,10 @@ class SqliteStore:
             for rollup in tables_of(name):
                 while await self._file.run(partial(cut_rollup, rollup=rollup, name=name, before_s=before_s)):
                     pass
-            cut = partial(_cut, name=name, before=time_text(before_s * 1_000_000))
-            while count := await self._file.run(cut):
-                removed += count
+            for table in (name, "alert_notifications") if name == "alerts" else (name,):
+                cut = partial(_cut, name=table, before=time_text(before_s * 1_000_000))
+                while count := await self._file.run(cut):
+                    removed += count
             if name == "alerts":
                 await self._file.run(_cut_triage)
         for name in ROLLED_UP:
@@ -222,7 +238,7 @@ def _account(connection: sqlite3.Connection, work: Intake, now: str) -> None:
 
 def _cut(connection: sqlite3.Connection, name: str, before: str) -> int:
     """Delete one slice of a table's rows older than `before`."""
-    column = TABLES[name].columns[0].name
+    column = TABLES[name].columns[0].name if name in TABLES else "time"
     with transaction(connection):
         return connection.execute(
             f"DELETE FROM {name} WHERE id IN (SELECT id FROM {name} WHERE {column} < ? ORDER BY {column} LIMIT ?)",  # noqa: S608

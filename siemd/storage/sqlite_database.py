@@ -13,7 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from siemd.errors import StoreError
 from siemd.events import now_us
+from siemd.sqlite_file import BUSY_TIMEOUT_S, SqliteFile, explain
 from siemd.storage.database import (
     PAGE_ROWS,
     QUERY_TIMEOUT_S,
@@ -27,8 +29,6 @@ from siemd.storage.database import (
 )
 from siemd.storage.dialects import NUMBER
 from siemd.storage.migrate import migrate_sqlite, scripts
-from siemd.storage.sqlite_file import BUSY_TIMEOUT_S, SqliteFile, explain
-from siemd.storage.store import StoreError
 
 T = TypeVar("T")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from siemd.sqlite_file import transaction
 from siemd.storage.rollups import DELETE_ROWS, MINUTES_KEPT_S, ROLLED_UP, rebuild_sql, rebuild_step, whole_hour
-from siemd.storage.sqlite_file import transaction
 
 
 def rebuild_slice(connection: sqlite3.Connection) -> bool:

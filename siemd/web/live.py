@@ -16,12 +16,12 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import structlog
 
+from siemd.errors import StoreError
 from siemd.storage.columns import asked_of, columns_of
 from siemd.storage.conditions import Filter
 from siemd.storage.database import Database, Rows
 from siemd.storage.dialects import Sql
 from siemd.storage.search import Search, shown, where
-from siemd.storage.store import StoreError
 from siemd.web.access.principal import Principal
 from siemd.web.problems import Refused
 

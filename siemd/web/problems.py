@@ -10,10 +10,9 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from siemd.errors import UserError
+from siemd.errors import StoreError, UserError
 from siemd.storage.columns import BadQuery
 from siemd.storage.database import QueryTimeout
-from siemd.storage.store import StoreError
 
 MEDIA_TYPE = "application/problem+json"
 

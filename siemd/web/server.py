@@ -22,10 +22,9 @@ from uvicorn.server import ServerState
 
 from siemd.backoff import Backoff
 from siemd.config import Config
-from siemd.errors import UserError
+from siemd.errors import StoreError, UserError
 from siemd.health import ComponentHealth
 from siemd.storage.database import open_database
-from siemd.storage.store import StoreError
 from siemd.supervise import supervise
 from siemd.web.access.principal import Actor
 from siemd.web.access.users import FIRST_ADMIN

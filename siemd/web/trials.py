@@ -15,7 +15,7 @@ import msgspec
 from siemd.detection.config import DetectionConfig
 from siemd.detection.trial import SETUP_TO_BYTES, Findings, Look, Ready, Setup
 from siemd.detection.worker import EVENTS_TO_BYTES, HEADER, Kind
-from siemd.errors import UserError
+from siemd.errors import StoreError, UserError
 from siemd.events import Event, now_us
 from siemd.storage.columns import time_column
 from siemd.storage.conditions import MAX_VALUES, Filter, Scalar
@@ -23,7 +23,6 @@ from siemd.storage.database import Database, Rows
 from siemd.storage.paging import Key, Paging
 from siemd.storage.reading import event_of
 from siemd.storage.search import Search, rfc3339, where
-from siemd.storage.store import StoreError
 from siemd.storage.tables import LOG_TABLES, time_text
 from siemd.web.access.secrets import new_id
 from siemd.web.problems import Refused

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from siemd.errors import StoreError
 from siemd.events import TIME_MAX_US, now_us
 from siemd.storage import StorageConfig
 from siemd.storage.columns import BadQuery
@@ -26,7 +27,7 @@ from siemd.storage.pieces import State, pieces, rollup_for, rollup_state
 from siemd.storage.reading import time_us
 from siemd.storage.rollups import ROLLED_UP, tables_of
 from siemd.storage.statistics import Counted, counts_over_time, top_values, total
-from siemd.storage.store import Store, StoreError, Written, open_store
+from siemd.storage.store import Store, Written, open_store
 from siemd.storage.tables import TABLES, time_text
 from support.batches import batch, log, probe, usage
 from support.mariadb import MariaServer

@@ -14,8 +14,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
+from siemd.errors import StoreError
 from siemd.storage import StorageConfig
-from siemd.storage.store import Store, StoreError, open_store
+from siemd.storage.store import Store, open_store
 from siemd.units import Seconds
 from siemd.web.access.principal import Principal
 from siemd.web.access.roles import Right, rights_of

@@ -11,11 +11,10 @@ from litestar import WebSocket, websocket
 from litestar.exceptions import WebSocketDisconnect
 from msgspec import Meta
 
-from siemd.errors import UserError
+from siemd.errors import StoreError, UserError
 from siemd.events import iso_time, now_us
 from siemd.storage.conditions import MAX_FILTERS, Filter
 from siemd.storage.database import QueryTimeout
-from siemd.storage.store import StoreError
 from siemd.web.access.principal import Principal
 from siemd.web.access.roles import Right
 from siemd.web.application import is_still_allowed, principal_of
