@@ -42,7 +42,7 @@ async def test_rules_are_listed_shown_and_explained(sqlite_web: Web) -> None:
     found = (await client.get("/api/v1/rules", params={"q": "SYN scan"})).json()
     assert RULE in {rule["rule"] for rule in found}
     shown = await one(client)
-    assert shown["source"].startswith("title:") and "condition" in shown["source"]
+    assert "title: SYN port scan" in shown["source"]
     assert any("different values of destination_port" in line for line in shown["explanation"])
     assert shown["can_fire"] and shown["tuning"] is None
     assert (await client.get(f"/api/v1/rules/{shown['info']['rule_id']}")).json()[0]["info"]["rule"] == RULE

@@ -117,7 +117,7 @@ async def export_json_lines(
     return _stream(json_line_chunks(pages), "application/jsonl", f"{table}.jsonl")
 
 
-@get("/api/v1/events/{table:str}/{row_id:int}", opt=READ, tags=["events"])
+@get("/api/v1/events/{table:str}/{row_id:str}", opt=READ, tags=["events"])
 async def show_event(table: FromPath[EventTable], row_id: FromPath[int], services: TheServices) -> dict[str, Any]:
     """One event by its id, whole."""
     return await _row(services, table, row_id)
