@@ -127,9 +127,11 @@ def _server(folder: Path, url: str) -> Iterator[tuple[str, Path]]:
     path.write_text(json.dumps({"data_dir": str(folder / "data"), "storage": {"url": url}, "web": web}))
     command = [sys.executable, "-m", "siemd", "web", "--config", str(path)]
     with output.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
-        wait_until(lambda: b"/setup#" in output.read_bytes(), "the server is ready")
-        yield f"http://127.0.0.1:{port}", path
-        process.terminate()
+        try:
+            wait_until(lambda: b"/setup#" in output.read_bytes(), "the server is ready")
+            yield f"http://127.0.0.1:{port}", path
+        finally:
+            process.terminate()
 
 
 async def _ingest(url: str, folder: Path) -> tuple[float, float]:

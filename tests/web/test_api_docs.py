@@ -31,10 +31,8 @@ def test_every_route_is_in_the_documentation_and_nothing_else(tmp_path: Path) ->
         for path, method, handler in routes(app)
         if path.startswith("/api/")
     }
-    written = {
-        line for line in (ROOT / "docs/api.md").read_text().splitlines() if line.startswith("| `") and "/" in line
-    }
-    written = {line for line in written if re.match(r"\| `[A-Z]+ /", line)}
+    lines = (ROOT / "docs/api.md").read_text().splitlines()
+    written = {line for line in lines if re.match(r"\| `[A-Z]+ /", line)}
     assert written == wanted
     assert "-24h" in TIME_HELP
 
