@@ -13,7 +13,8 @@ from siemd.config import Config, require_data_dir
 from siemd.errors import UserError
 from siemd.storage.database import open_database
 from siemd.web.access.passwords import check_password
-from siemd.web.access.principal import Actor
+from siemd.web.access.principal import Actor, Principal
+from siemd.web.access.roles import SCOPES, Right, rights_of
 from siemd.web.access.users import NEW_PASSWORD, User, clean_name
 from siemd.web.services import Services
 
@@ -39,6 +40,8 @@ async def _act(options: argparse.Namespace, config: Config, password: str | None
             hashed = await services.passwords.hash(password) if password else ""
             await services.users.add(who, options.name, options.role, hashed)
         user = await _find(services, options.name)
+        if options.action == "token":
+            await _print_token(services, who, user, options)
         if options.action in ("enable", "disable"):
             await services.users.change(who, user, disabled=options.action == "disable")
         if options.action == "passwd":
@@ -67,6 +70,19 @@ async def _print_link(services: Services, who: Actor, user: User) -> None:
     scheme = "https" if services.web.has_tls or services.web.behind_tls_proxy else "http"
     place = services.web.hosts[0] if services.web.hosts else services.web.listen
     print(f"good once, for {life_s}: {scheme}://{place}{services.web.base_path}/setup#{secret}")
+
+
+async def _print_token(services: Services, who: Actor, user: User, options: argparse.Namespace) -> None:
+    owner = Principal(user.user_id, user.name, user.role, rights_of(user.role), "session")
+    usual = [right for right in SCOPES if right.endswith(":read") and owner.may(right)]
+    scopes = options.scopes.split(",") if options.scopes else usual
+    unknown = [scope for scope in scopes if scope not in SCOPES]
+    if unknown:
+        raise UserError(f"{unknown[0]!r} is no scope of a token", f"there are {', '.join(sorted(SCOPES))}")
+    token, _id = await services.tokens.issue(
+        who, owner, options.label, [Right(scope) for scope in scopes], options.days
+    )
+    print(token)
 
 
 async def _list(services: Services, *, as_json: bool) -> None:

@@ -46,7 +46,7 @@ class Services:
         self.audit = Audit(database)
         self.witness = Witness(self.audit, database.description, data_dir)
         self.sessions = Sessions(database, config.web.sessions)
-        self.tokens = Tokens(database)
+        self.tokens = Tokens(database, self.audit, self.web.sessions.token_s)
         self.users = Users(database, self.sessions, self.audit)
         self.factors = Factors(database, self.sessions, self.audit)
         self.triage = Triage(database, self.audit)

@@ -57,6 +57,24 @@ def test_accounts_from_the_command_line(siemd: Siemd) -> None:
     assert PASSWORD not in words and "argon2" not in words
 
 
+def test_a_token_from_the_command_line(siemd: Siemd) -> None:
+    assert call(siemd, "user", "add", "ada", "--role", "analyst", "--stdin", stdin=PASSWORD + "\n")[0] == 0
+    code, token = call(siemd, "user", "token", "ada", "--label", "grafana")
+    assert code == 0 and token.startswith("siemd_") and len(token.split()) == 1
+    row = json.loads(call(siemd, "audit", "list", "--json", "--limit", "1")[1])
+    assert (row["action"], row["target"]) == ("token.made", "grafana")
+    assert "events:read" in str(row) and "alerts:triage" not in str(row)
+    assert token.strip() not in str(row)
+    for arguments, words in (
+        (["--scopes", "users:manage"], "'users:manage' is no scope of a token"),
+        (["--scopes", "rules:write"], "no token of ada may have the scope rules:write"),
+        (["--days", "9999"], "days at most"),
+    ):
+        code, said = call(siemd, "user", "token", "ada", *arguments)
+        assert code == 2 and words in said
+    assert "there is no user eve" in call(siemd, "user", "token", "eve")[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "expected"),
     [

@@ -13,12 +13,14 @@ from siemd.storage.database import Database, Transaction
 from siemd.storage.reading import time_us
 from siemd.storage.tables import time_text
 from siemd.storage.values import clean_text
-from siemd.web.access.principal import Principal
+from siemd.web.access.audit import Audit
+from siemd.web.access.principal import Actor, Principal
 from siemd.web.access.roles import SCOPES, Right, rights_of
 from siemd.web.access.secrets import hash_secret, new_id, new_token
 from siemd.web.times import rfc3339
 
 TOUCH_S = 60.0
+DAY_S = 86_400
 MOST_TOKENS = 100  # of one user
 
 
@@ -38,8 +40,28 @@ class TokenInfo(msgspec.Struct):
 class Tokens:
     """Makes, finds and revokes tokens."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: Audit, most_s: float) -> None:
+        """most_s: the longest life of a token."""
         self._database = database
+        self._audit = audit
+        self._most_s = most_s
+
+    async def issue(
+        self, who: Actor, owner: Principal, name: str, scopes: Collection[Right], days: int
+    ) -> tuple[str, str]:
+        """A new token and its id, told to the audit log. UserError as from `make`, and for too many days."""
+        if days * DAY_S > self._most_s:
+            raise UserError(
+                f"a token may live {int(self._most_s // DAY_S)} days at most",
+                "web.sessions.token in siemd.yaml says so",
+            )
+        async with self._database.transaction() as transaction:
+            made = await self.make(transaction, owner, name, scopes, days * DAY_S)
+            await self._audit.append(
+                transaction, who, "token.made", name,
+                owner=owner.name, token_id=made[1], scopes=sorted(scopes), days=days,
+            )  # fmt: skip
+        return made
 
     async def make(
         self, transaction: Transaction, owner: Principal, name: str, scopes: Collection[Right], life_s: float

@@ -12,12 +12,11 @@ from msgspec import Meta
 from siemd.web.access.principal import Principal
 from siemd.web.access.roles import Right
 from siemd.web.access.tokens import TokenInfo
-from siemd.web.problems import Refused, not_found
+from siemd.web.problems import not_found
 from siemd.web.services import Caller, Services, TheServices, actor
 
 OWN = {"right": Right.OWN_ACCOUNT}
 ALL = {"right": Right.MANAGE_TOKENS}
-DAY_S = 86_400
 
 
 class NewToken(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,15 +45,9 @@ async def make_token(
     data: JSONBody[NewToken], request: Request[Any, Any, Any], principal: Caller, services: TheServices
 ) -> MadeToken:
     """A new API token with a part of one's rights; what manages accounts no token may have."""
-    most_s = services.web.sessions.token_s
-    if data.days * DAY_S > most_s:
-        raise Refused(422, f"a token may live {int(most_s // DAY_S)} days at most (web.sessions.token)")
-    async with services.database.transaction() as transaction:
-        token, token_id = await services.tokens.make(transaction, principal, data.name, data.scopes, data.days * DAY_S)
-        await services.audit.append(
-            transaction, actor(request, principal), "token.made", data.name,
-            token_id=token_id, scopes=sorted(data.scopes), days=data.days,
-        )  # fmt: skip
+    token, token_id = await services.tokens.issue(
+        actor(request, principal), principal, data.name, data.scopes, data.days
+    )
     return MadeToken(token_id, token)
 
 

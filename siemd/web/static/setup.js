@@ -36,6 +36,7 @@ element("form").addEventListener("submit", async (event) => {
   try {
     const done = await send("api/v1/setup", { link, password, name: element("name").value });
     element("form").hidden = true;
+    element("next").hidden = false;
     say(`${done.name} can log in now.`);
   } catch (error) {
     say(error.message);
