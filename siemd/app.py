@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from siemd.sources import SOURCES, Source
 from siemd.status import StatusReporter
 from siemd.storage import Writer
 from siemd.supervise import supervise
+from siemd.telling import Telling
 
 STOP_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)]
 RELOAD_SIGNALS = [getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name)]
@@ -67,12 +70,7 @@ class App:
         sources = list(self._sources(events, checkpoints))
         ruleset = await asyncio.to_thread(load_ruleset, config.detection)
         self._report(ruleset)
-        alert_file = AlertFile(
-            config.alerts_path(),
-            max_bytes=config.log.max_bytes,
-            keep_files=config.log.keep_files,
-            health=health.component("alerts"),
-        )
+        alert_file = self._alert_file()
         detection = DetectionStage(
             await asyncio.to_thread(self._detector, ruleset),
             events,
@@ -90,6 +88,8 @@ class App:
             watcher.request()
 
         self._reload = reload
+        telling = Telling(config, self._data_dir, health, detection.epoch)
+        await telling.open(writer)
         restart = Restart(writer, detection, config.detection, health.component("history"))
         await restart.rebuild(ruleset)
         async with asyncio.TaskGroup() as group:
@@ -98,6 +98,9 @@ class App:
                 group.create_task(supervise(watcher.run, rules_health), name="rules"),
                 group.create_task(supervise(restart.run, health.component("history")), name="history"),
             ]
+            if config.web.enabled:
+                beside.append(group.create_task(supervise(self._serve, health.component("web")), name="web"))
+            told = group.create_task(telling.run(), name="notify")
             flow = [
                 group.create_task(_stage(*sources, closes=events), name="sources"),
                 group.create_task(_stage(detection.run(), closes=storing), name=DETECTION),
@@ -115,13 +118,27 @@ class App:
             await reporter.write(running=True)  # before anyone is told to look
             notifier.ready()
             await asyncio.wait(flow)
+            telling.finish()
+            await asyncio.wait([told])
             for task in beside:
                 task.cancel()
+        await telling.close()
         alert_file.close()
         lost = events.events + storing.events + writer.unaccepted_events
         await reporter.write(running=False)
         self._log.log(40 if lost else 20, "siemd.stopped", lost_events=lost)
         return lost
+
+    async def _serve(self) -> None:
+        """The API beside the stages; whatever becomes of it, they go on."""
+        # Its libraries are heavy, and not everybody wants them; the loop goes on while they load.
+        module = await asyncio.to_thread(import_module, "siemd.web.server")
+        await module.WebServer(self._config, self._data_dir, self._health.component("web"), _tell).run()
+
+    def _alert_file(self) -> AlertFile:
+        log, health = self._config.log, self._health.component("alerts")
+        path = self._config.alerts_path()
+        return AlertFile(path, max_bytes=log.max_bytes, keep_files=log.keep_files, health=health)
 
     def _detector(self, ruleset: Ruleset) -> Detector:
         config, pool = self._config.detection, None
@@ -210,6 +227,13 @@ class App:
     def _report(self, ruleset: Ruleset) -> None:
         for problem in ruleset.problems:
             self._log.error("rules.problem", problem=str(problem))
+
+
+def _tell(text: str) -> None:
+    """Say something to the person at the terminal that no log may hold."""
+    if sys.stderr is not None:  # a Windows service has none
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 async def _stage(*runs: Awaitable[None], closes: Channel) -> None:

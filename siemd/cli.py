@@ -35,10 +35,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     from siemd.commands import run
 
-    return run.run(_config(options))
+    config = _config(options)
+    config.web.enabled = config.web.enabled or options.web
+    return run.run(config)
+
+
+def _web(options: argparse.Namespace) -> int:
+    from siemd.commands import web
+
+    return web.run(_config(options))
+
+
+def _user(options: argparse.Namespace) -> int:
+    from siemd.commands import user
+
+    return user.run(options, _config(options))
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from siemd.commands import audit
+
+    return audit.run(options, _config(options))
 
 
 def _check(options: argparse.Namespace) -> int:
+    from siemd.commands.notify import problems
     from siemd.detection import load_ruleset
     from siemd.events import now_us
     from siemd.storage import open_store
@@ -47,10 +68,11 @@ def _check(options: argparse.Namespace) -> int:
     open_store(config.storage, config.data_path())  # raises when its URL is wrong; connects to nothing
     ruleset = load_ruleset(config.detection)
     expired = ruleset.suppressions.expired(now_us())
-    for problem in (*ruleset.problems, *ruleset.warnings, *expired):
+    unsent = problems(config)
+    for problem in (*ruleset.problems, *ruleset.warnings, *expired, *unsent):
         print(problem, file=sys.stderr)
     source = options.config or "the default configuration"
-    broken = len(ruleset.problems)
+    broken = len(ruleset.problems) + len(unsent)
     verdict = (
         f"wrong; {len(ruleset.rules)} rules, {broken} to mend"
         if broken
@@ -61,7 +83,7 @@ def _check(options: argparse.Namespace) -> int:
     if ruleset.refused:
         verdict += f", {len(ruleset.refused)} imported rules refused"
     print(f"{source}: {verdict}")
-    return EXIT_MISTAKE if ruleset.problems else EXIT_OK
+    return EXIT_MISTAKE if broken else EXIT_OK
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -86,6 +108,12 @@ def _db(options: argparse.Namespace) -> int:
     from siemd.commands import db
 
     return db.run(options, _config(options))
+
+
+def _notify(options: argparse.Namespace) -> int:
+    from siemd.commands import notify
+
+    return notify.run(options, _config(options))
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -137,7 +165,9 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         return added
 
-    add("run", "watch, detect and store until stopped", _run)
+    run = add("run", "watch, detect and store until stopped", _run)
+    run.add_argument("--web", action="store_true", help="serve the API too, as if siemd.yaml said web.enabled")
+    add("web", "serve the API as a process of its own, beside a running siemd or alone", _web)
     add("check", "check siemd.yaml and the rules; mistakes come as file:line:column", _check)
     replay = add("replay", "run recorded files (pcap, pcapng, evtx, JSON lines) through the detector", _replay)
     replay.add_argument("files", nargs="+", type=Path, metavar="FILE", help="recognised by content, not by name")
@@ -145,6 +175,8 @@ def _parser() -> argparse.ArgumentParser:
     database.add_argument("action", choices=["migrate", "status", "reset"], help="reset deletes every stored event")
     database.add_argument("--yes", action="store_true", help="do not ask before a reset")
     _add_rules(commands, common)
+    _add_access(commands, common)
+    _add_notify(commands, common)
     status = add("status", "what the running siemd is doing, and the newest alerts", _status)
     status.add_argument("--json", action="store_true", help="as one JSON object")
     status.add_argument("--alerts", type=int, default=5, metavar="N", help="how many alerts to show (default: 5)")
@@ -152,6 +184,50 @@ def _parser() -> argparse.ArgumentParser:
     settings.add_argument("what", choices=["default", "schema"])
     add("version", "print the version", _version)
     return parser
+
+
+def _add_access(commands: Any, common: argparse.ArgumentParser) -> None:
+    """The commands about accounts and the audit log."""
+
+    def group(name: str, text: str, command: Callable[[argparse.Namespace], int]) -> Callable[[str, str], Any]:
+        parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+
+        def add(action: str, says: str) -> Any:
+            added = actions.add_parser(action, help=says, description=f"{says[0].upper()}{says[1:]}.", parents=[common])
+            added.set_defaults(command=command)
+            return added
+
+        return add
+
+    user = group("user", "add, list and change the accounts of the API", _user)
+    new = user("add", "add an account; asks for its password, or prints a one-time link")
+    new.add_argument("name", metavar="NAME")
+    new.add_argument("--role", choices=["viewer", "analyst", "admin"], default="viewer", help="default: viewer")
+    word = user("passwd", "set a password; asks for it, or prints a one-time link. Ends the user's sessions")
+    word.add_argument("name", metavar="NAME")
+    word.add_argument("--reset-totp", action="store_true", help="take the second factor away too")
+    for parser in (new, word):
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("--link", action="store_true", help="print a one-time link by which the user chooses it")
+        how.add_argument("--stdin", action="store_true", help="read the password from standard input")
+    user("list", "every account").add_argument("--json", action="store_true", help="one JSON object a line")
+    user("disable", "switch an account off; its sessions and tokens end").add_argument("name", metavar="NAME")
+    user("enable", "switch an account on again").add_argument("name", metavar="NAME")
+    token = user("token", "make an API token of a user and print it, once; by default it may read, for 90 days")
+    token.add_argument("name", metavar="NAME")
+    token.add_argument("--label", default="command line", metavar="TEXT", help="what the token is for")
+    token.add_argument("--scopes", default="", metavar="A,B", help="rights such as events:read,alerts:triage")
+    token.add_argument("--days", type=int, default=90, metavar="N", help="how long it lives (default: 90)")
+    audit = group("audit", "read and check the log of what was done by whom", _audit)
+    audit("verify", "check the whole chain; names the first row that is wrong (exit code 1)")
+    listing = audit("list", "the newest rows")
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help="how many (default: 50)")
+    listing.add_argument("--actor", default="", metavar="NAME", help="only what this user did")
+    listing.add_argument(
+        "--action", dest="kind", default="", metavar="NAME", help="only this, or what begins so, such as user."
+    )
+    listing.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def _add_rules(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -192,3 +268,20 @@ def _add_rules(commands: Any, common: argparse.ArgumentParser) -> None:
     cover.add_argument(
         "--platform", choices=["linux", "windows"], default="", help="judge for a host of that platform, not this one"
     )
+
+
+def _add_notify(commands: Any, common: argparse.ArgumentParser) -> None:
+    text = "send a test message; show what waits to be told, was told or given up"
+    notify = commands.add_parser("notify", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    actions = notify.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+
+    def add(name: str, text: str) -> Any:
+        added = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[common])
+        added.set_defaults(command=_notify)
+        return added
+
+    test = add("test", "send a test message and say what happened; exit code 1 when it was not taken")
+    test.add_argument("name", metavar="ROUTE|TARGET", help="a route (each of its targets is told) or one target")
+    listing = add("list", "what waits in the outbox, and what was sent or given up lately")
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help="messages to show (default: 50)")
+    listing.add_argument("--json", action="store_true", help="as one JSON object")

@@ -16,9 +16,12 @@ from msgspec import Meta
 from siemd.detection import DetectionConfig
 from siemd.detection.config import BUILTIN, IMPORTED
 from siemd.errors import UserError
+from siemd.notify import CHANNELS
+from siemd.notify.config import NotifyConfig, TargetConfig, mistakes
 from siemd.sources import SOURCES
 from siemd.storage import StorageConfig
-from siemd.units import Bytes, Seconds
+from siemd.units import Bytes, Clock, Seconds
+from siemd.web.config import WebConfig
 from siemd.yamlfile import Document, load_documents
 
 SourcesConfig = msgspec.defstruct(
@@ -73,8 +76,10 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     sources: SourcesConfig = msgspec.field(default_factory=SourcesConfig)  # type: ignore[valid-type]
     detection: DetectionConfig = msgspec.field(default_factory=DetectionConfig)
     storage: StorageConfig = msgspec.field(default_factory=StorageConfig)
+    notify: NotifyConfig = msgspec.field(default_factory=NotifyConfig)
     pipeline: PipelineConfig = msgspec.field(default_factory=PipelineConfig)
     log: LogConfig = msgspec.field(default_factory=LogConfig)
+    web: WebConfig = msgspec.field(default_factory=WebConfig)
 
     def host_name(self) -> str:
         """The name that events carry."""
@@ -93,9 +98,11 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "siemd"
 
     def settle(self) -> None:
-        """Fill in what depends on data_dir: where imported rules are."""
+        """Fill in what depends on data_dir: where imported rules are, and what the API writes."""
         if self.detection.imported.folder == "auto":
             self.detection.imported.folder = str(self.data_path() / "rules")
+        if self.detection.managed == "auto":
+            self.detection.managed = str(self.data_path())
 
     def log_path(self) -> Path:
         """siemd's own log."""
@@ -139,21 +146,44 @@ def parse_config(document: Document, *, keep_unset: bool = False) -> Config:
     data = _expand(document, document.data, (), keep_unset)
     info = cast("msgspec.inspect.StructType", msgspec.inspect.type_info(Config))
     _refuse_unknown(document, data, info, ())
+    _check_targets(document, data)
     try:
         config = msgspec.convert(data, Config, dec_hook=_decode)
     except msgspec.ValidationError as error:
         message, keys = _split_path(str(error))
         raise document.error(keys, f"{'.'.join(map(str, keys))}: {message}") from None
+    if not keep_unset:  # a secret that is not there can't be judged
+        for where, problem, hint in mistakes(config.notify):
+            raise document.error(("notify", *where), f"notify.{'.'.join(map(str, where))}: {problem}", hint)
     detection = config.detection
     for paths in (detection.rules, detection.overlay, detection.suppressions):
         paths[:] = [_beside(document.path, path) for path in paths]
     if detection.imported.folder != "auto":
         detection.imported.folder = _beside(document.path, detection.imported.folder)
+    tls = config.web.tls
+    tls.certificate, tls.key = (path and _beside(document.path, path) for path in (tls.certificate, tls.key))
+    if (mistake := config.web.problem()) is not None:
+        key, message, hint = mistake
+        raise document.error(("web", key), f"web.{key}: {message}", hint)
     return config
 
 
+def _check_targets(document: Document, data: dict[str, Any]) -> None:
+    """Say which target a mistake is in: of a value in a mapping msgspec does not tell the key."""
+    notify = data.get("notify")
+    targets = notify.get("targets") if isinstance(notify, dict) else None
+    for name, target in targets.items() if isinstance(targets, dict) else ():
+        try:
+            msgspec.convert(target, TargetConfig, dec_hook=_decode)
+        except msgspec.ValidationError as error:
+            message, keys = _split_path(str(error).replace(" - at `$`", ""))
+            where = ("notify", "targets", name, *keys)
+            hint = f"known are {', '.join(CHANNELS)}" if keys == ("channel",) or "`channel`" in message else ""
+            raise document.error(where, f"{'.'.join(map(str, where))}: {message}", hint) from None
+
+
 def _decode(kind: type[Any], value: object) -> Any:
-    if kind in (Seconds, Bytes):
+    if kind in (Seconds, Bytes, Clock):
         return kind.parse(value)
     raise NotImplementedError(kind)
 
@@ -161,7 +191,8 @@ def _decode(kind: type[Any], value: object) -> Any:
 def _expand(document: Document, value: Any, keys: tuple[str | int, ...], keep_unset: bool) -> Any:
     """Replace ${NAME} in every string from the environment."""
     if isinstance(value, dict):
-        return {key: _expand(document, item, (*keys, key), keep_unset) for key, item in value.items()}
+        named = {"on" if key is True else key: item for key, item in value.items()}  # YAML reads `on:` as true
+        return {key: _expand(document, item, (*keys, key), keep_unset) for key, item in named.items()}
     if isinstance(value, list):
         return [_expand(document, item, (*keys, index), keep_unset) for index, item in enumerate(value)]
     if not isinstance(value, str):
@@ -183,9 +214,20 @@ def _refuse_unknown(document: Document, data: Any, kind: Any, keys: tuple[str | 
     """Refuse keys that no struct knows, naming the nearest one that exists."""
     while isinstance(kind, msgspec.inspect.Metadata):
         kind = kind.type
+    if isinstance(kind, msgspec.inspect.ListType) and isinstance(data, list):
+        for index, item in enumerate(data):
+            _refuse_unknown(document, item, kind.item_type, (*keys, index))
+    elif isinstance(kind, msgspec.inspect.DictType) and isinstance(data, dict):
+        for key, item in data.items():
+            _refuse_unknown(document, item, kind.value_type, (*keys, key))
+    elif isinstance(kind, msgspec.inspect.UnionType) and isinstance(data, dict):
+        structs = [one for one in kind.types if isinstance(one, msgspec.inspect.StructType)]
+        kind = next((one for one in structs if one.tag_field is None or one.tag == data.get(one.tag_field)), kind)
     if not isinstance(kind, msgspec.inspect.StructType) or not isinstance(data, dict):
         return
     fields = {field.encode_name: field.type for field in kind.fields}
+    if kind.tag_field is not None:
+        fields[kind.tag_field] = msgspec.inspect.StrType()
     for key, value in data.items():
         if key not in fields:
             near = difflib.get_close_matches(str(key), fields, 1, 0.5)

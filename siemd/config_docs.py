@@ -10,7 +10,7 @@ import yaml
 from msgspec import inspect
 
 from siemd.config import Config
-from siemd.units import Bytes, Seconds
+from siemd.units import Bytes, Clock, Seconds
 
 _PLAIN: dict[type[Any], str] = {
     inspect.StrType: "string",
@@ -62,6 +62,9 @@ def _document(info: Any, defaults: Any, lines: list[str], depth: int) -> None:
         if isinstance(kind, inspect.StructType):
             lines.append(f"{pad}{field.encode_name}:")
             _document(kind, value, lines, depth + 1)
+        elif structs := _items(kind):
+            lines.append(f"{pad}{field.encode_name}: {_scalar(value)}")
+            _document_items(kind, structs, lines, pad)
         elif isinstance(value, dict) and value:
             lines.append(f"{pad}{field.encode_name}:")
             lines.extend(f"{pad}  {_scalar(key)}: {_scalar(item)}" for key, item in value.items())
@@ -69,8 +72,57 @@ def _document(info: Any, defaults: Any, lines: list[str], depth: int) -> None:
             lines.append(f"{pad}{field.encode_name}: {_scalar(value)}")
 
 
+def _items(kind: Any) -> list[Any]:
+    """The structs that a list or a mapping holds, or that may stand where nothing is by default."""
+    if isinstance(kind, inspect.ListType | inspect.DictType):
+        item, _ = _unwrap(kind.item_type if isinstance(kind, inspect.ListType) else kind.value_type)
+        found = item.types if isinstance(item, inspect.UnionType) else [item]
+    else:
+        found = kind.types if isinstance(kind, inspect.UnionType) else []
+    return [struct for struct in (_unwrap(one)[0] for one in found) if isinstance(struct, inspect.StructType)]
+
+
+def _document_items(kind: Any, structs: list[Any], lines: list[str], pad: str) -> None:
+    """What an item may say, as comments, each key at its default or `(required)`."""
+    if isinstance(kind, inspect.DictType):
+        inner, opening = "  ", ["NAME:"]
+    else:
+        inner, opening = "  ", ["-"] if isinstance(kind, inspect.ListType) else []
+    for struct in structs:
+        lines.extend(f"{pad}#   {line}" for line in opening)
+        body: list[str] = []
+        _document_struct(struct, body)
+        lines.extend(f"{pad}#   {inner}{line}".rstrip() for line in body)
+
+
+def _document_struct(struct: Any, body: list[str], *, told: bool = False) -> None:
+    """Append a struct's keys, under what it is for unless that was told."""
+    _, description = _unwrap(struct)
+    body.extend(f"# {line}" for line in ([] if told else textwrap.wrap(description, 96)))
+    if struct.tag_field is not None:
+        body.append(f"{struct.tag_field}: {struct.tag}")
+    for field in struct.fields:
+        kind, description = _unwrap(field.type)
+        body.extend(f"# {line}" for line in textwrap.wrap(description, 96, break_long_words=False))
+        if field.default_factory is not msgspec.NODEFAULT:
+            value = field.default_factory()
+        else:
+            value = field.default
+        name = field.encode_name
+        if isinstance(kind, inspect.StructType):
+            body.append(f"{name}:")
+            inner: list[str] = []
+            _document_struct(kind, inner, told=bool(description))
+            body.extend(f"  {line}" for line in inner)
+        else:
+            body.append(f"{name}: {'(required)' if value is msgspec.NODEFAULT else _scalar(value)}")
+            if inside := _items(kind):
+                _document_items(kind, inside, body, "")
+
+
 def _scalar(value: Any) -> str:
-    text = yaml.safe_dump(_plain(value), default_flow_style=True, width=10_000, sort_keys=False)
+    style = '"' if isinstance(value, str) and "\n" in value else None
+    text = yaml.safe_dump(_plain(value), default_flow_style=True, default_style=style, width=10_000, sort_keys=False)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
@@ -84,7 +136,12 @@ def _schema(kind: Any, default: Any = msgspec.UNSET) -> dict[str, Any]:
     result: dict[str, Any] = {"description": description} if description else {}
     if isinstance(kind, inspect.StructType):
         properties = {f.encode_name: _schema(f.type, getattr(default, f.name, msgspec.UNSET)) for f in kind.fields}
-        return {**result, "type": "object", "properties": properties, "additionalProperties": False}
+        required = [f.encode_name for f in kind.fields if f.required]
+        if kind.tag_field is not None:
+            properties = {kind.tag_field: {"description": "Which channel this is.", "const": kind.tag}} | properties
+            required.insert(0, kind.tag_field)
+        result |= {"type": "object", "properties": properties, "additionalProperties": False}
+        return {**result, "required": required} if required else result
     if isinstance(kind, inspect.UnionType):
         result["anyOf"] = [_schema(member) for member in kind.types]
     elif isinstance(kind, inspect.LiteralType):
@@ -94,7 +151,7 @@ def _schema(kind: Any, default: Any = msgspec.UNSET) -> dict[str, Any]:
     elif isinstance(kind, inspect.DictType):
         result |= {"type": "object", "additionalProperties": _schema(kind.value_type)}
     elif isinstance(kind, inspect.CustomType):
-        examples = {Seconds: ["10s", "5m"], Bytes: ["32MiB", "1GiB"]}
+        examples = {Seconds: ["10s", "5m"], Bytes: ["32MiB", "1GiB"], Clock: ["22:00"]}
         result |= {"type": ["string", "number"], "examples": examples.get(kind.cls, [])}
     else:
         result["type"] = _PLAIN[type(kind)]

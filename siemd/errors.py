@@ -33,3 +33,11 @@ class FileError(UserError):
         where = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
         # a file's name need not be text: it must not keep the rest from being printed or stored
         return f"{where}: {super().__str__()}".encode("utf-8", "replace").decode()
+
+
+class StoreError(UserError):
+    """A database can't do its work now (down, full, read-only, locked, damaged); it may be tried again."""
+
+
+class StoreDamaged(StoreError):
+    """The database's file is damaged: trying again does not help."""

@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them in YAML (`10s`, `5m`, `1GiB`), as numbers in the code."""
+"""Durations, sizes and times of day as people write them in YAML (`10s`, `1GiB`, `22:00`), as numbers in the code."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)|(24):(00)")
 _FORM = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([A-Za-z]*)")
 
 
@@ -44,6 +45,23 @@ class Bytes(int):
             if self and self % _BYTES[unit] == 0:
                 return f"{self // _BYTES[unit]}{name}"
         return str(int(self))
+
+
+class Clock(int):
+    """A time of day in minutes after midnight, written `22:00`; 24:00 is the end of a day."""
+
+    @classmethod
+    def parse(cls, value: object) -> Clock:
+        """Read a time of day; raises ValueError saying what was expected."""
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 24 * 60:
+            return cls(value)  # YAML reads an unquoted 22:00 as a number to the base 60
+        found = _CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
+        if not found:
+            raise ValueError(f'expected a time of day such as "22:00", got {value!r}')
+        return cls(int(found[1] or found[3]) * 60 + int(found[2] or found[4]))
+
+    def __str__(self) -> str:
+        return f"{self // 60:02}:{self % 60:02}"
 
 
 def _split(value: object, expected: str) -> tuple[float, str]:

@@ -100,6 +100,8 @@ def load_documents(path: Path | str, text: str | None = None) -> list[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        if "nesting depth" in f"{error.problem} {error.context}":  # PyYAML's own limit, in newer versions
+            raise FileError(path, line, column, f"nested more than {MAX_DEPTH} deep") from None
         raise FileError(path, line, column, f"not valid YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise FileError(path, 1, 1, f"not valid YAML: {' '.join(str(error).split())[:200]}") from None

@@ -11,7 +11,7 @@ import pytest
 
 from support.needs import is_root, need
 
-pytest_plugins = ["support.mariadb"]
+pytest_plugins = ["support.mariadb", "support.certificates"]
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

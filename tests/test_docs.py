@@ -12,6 +12,9 @@ from siemd.config import parse_config
 from siemd.detection import load_ruleset
 from siemd.detection.overlay import read_overlay
 from siemd.detection.suppressionfile import read_suppressions
+from siemd.notify import CHANNELS
+from siemd.notify.config import FIELDS
+from siemd.storage.tables import TOLD_COLUMNS
 from siemd.yamlfile import load_documents
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -49,6 +52,16 @@ def test_commands_in_the_docs_exist(path: Path) -> None:
     known = set(re.findall(r"^    (\w+) ", _parser().format_help(), re.MULTILINE))
     shown = set(re.findall(r"(?:^ {4}|`|sudo |/bin/)siemd (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
     assert shown <= known
+
+
+def test_what_can_be_told_is_documented() -> None:
+    text = (REPOSITORY / "docs" / "notify.md").read_text(encoding="utf-8")
+    for field in FIELDS:
+        assert f"`{{{field}}}`" in text, f"the field {field} is not in docs/notify.md"
+    for channel in CHANNELS:
+        assert f"channel: {channel}" in text, f"docs/notify.md shows no {channel}"
+    for column in TOLD_COLUMNS:
+        assert f"`{column}`" in text, f"docs/notify.md does not name {column} of alert_notifications"
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from pathlib import Path
 
 from siemd.config import Config, require_data_dir
 from siemd.errors import UserError
@@ -20,7 +21,7 @@ def run(options: argparse.Namespace, config: Config) -> int:
             raise UserError(f"siemd runs on {data_dir} (process {pid or 'unknown'})", "stop it before a reset")
         _confirm(options, config)
     store = open_store(config.storage, data_dir)
-    return asyncio.run(_act(store, options.action))
+    return asyncio.run(_act(store, options.action, data_dir))
 
 
 def _confirm(options: argparse.Namespace, config: Config) -> None:
@@ -34,12 +35,13 @@ def _confirm(options: argparse.Namespace, config: Config) -> None:
         raise UserError("nothing was deleted")
 
 
-async def _act(store: Store, action: str) -> int:
+async def _act(store: Store, action: str, data_dir: Path) -> int:
     try:
         if action == "migrate":
             await store.open()
         elif action == "reset":
             await store.reset()
+            (data_dir / "audit.head").unlink(missing_ok=True)  # or the audit log that begins anew would seem cut off
             print(f"{store.description}: every table is empty")
             return 0
         for migration in await store.schema():

@@ -38,9 +38,11 @@ def run(options: argparse.Namespace, config: Config) -> int:
         for path in dict.fromkeys(rule.path for rule in rules):
             print(f"# {path}\n{Path(path).read_text(encoding='utf-8').rstrip()}")
     else:
-        from siemd.commands.rules_explain import explain_rule
+        from siemd.collected import collected_here
+        from siemd.detection.explain import explain_rule
 
-        print("\n\n".join("\n".join(explain_rule(rule, ruleset, config)) for rule in rules))
+        collected = collected_here(config)
+        print("\n\n".join("\n".join(explain_rule(rule, ruleset, collected)) for rule in rules))
     return 0
 
 

@@ -10,12 +10,11 @@ from typing import Any
 
 import msgspec
 
-from siemd.commands.collected import collected_here
-from siemd.commands.rules_import import reason_of
+from siemd.collected import collected_here
 from siemd.config import Config
 from siemd.detection import Ruleset
 from siemd.detection.attack import Row, coverage
-from siemd.detection.reach import Reach, reach_of
+from siemd.detection.reach import Reach, reach_of, reason_of
 from siemd.detection.rule import AnyRule
 
 WIDTH, BAR = 110, 20

@@ -10,8 +10,9 @@ from pathlib import Path
 from siemd.config import Config
 from siemd.detection import Ruleset, load_ruleset
 from siemd.detection.package import Imported, import_rules, name_of
+from siemd.detection.reach import reason_of
 from siemd.detection.rulefolders import rule_folders
-from siemd.errors import FileError, UserError
+from siemd.errors import UserError
 
 MAX_REASONS = 12
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
@@ -54,10 +55,3 @@ def _report(done: Imported, ruleset: Ruleset, named: bool) -> list[str]:
     else:
         lines.append(f"siemd does not read this folder yet: add it to detection.rules, as {done.folder}")
     return lines
-
-
-def reason_of(problem: FileError) -> str:
-    """A problem's message without what is particular to its file, so that equal reasons are counted together."""
-    text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "…", problem.message)
-    text = re.sub(r"\d{4}/\d{1,2}/\d{1,2}", "…", text)
-    return re.sub(r"(already that of) .*", r"\1 another rule", text)

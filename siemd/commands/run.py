@@ -12,9 +12,8 @@ import structlog
 from siemd import logs
 from siemd.app import App
 from siemd.config import Config, require_data_dir
-from siemd.errors import UserError
+from siemd.errors import StoreError, UserError
 from siemd.lock import DataDirLock
-from siemd.storage.store import StoreError
 
 FAILED = 1  # a service manager starts siemd again; a person's mistake (2) it leaves alone
 OTHERS_MAY_NOT = 0o027  # neither write what siemd writes, nor, but for its group, read it

@@ -2,7 +2,8 @@
 
 from siemd.detection.config import DetectionConfig
 from siemd.detection.detector import Detector
-from siemd.detection.ruleset import Ruleset, load_ruleset
+from siemd.detection.loading import load_ruleset
+from siemd.detection.ruleset import Ruleset
 from siemd.detection.stage import DetectionStage
 
 __all__ = ["DetectionConfig", "DetectionStage", "Detector", "Ruleset", "load_ruleset"]

@@ -48,6 +48,13 @@ class DetectionConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         list[str],
         Meta(description="Files (or folders of files) of what must not open incidents, each with owner and expiry."),
     ] = []
+    managed: Annotated[
+        str,
+        Meta(
+            description="Where the API keeps what people tune and suppress through it: overlay.yml and "
+            "suppressions.yml, used after the files above; auto: data_dir."
+        ),
+    ] = "auto"
     imported: ImportedConfig = msgspec.field(default_factory=ImportedConfig)
     placeholders: Annotated[
         dict[str, list[str | int]],

@@ -40,7 +40,7 @@ def needs_of(ruleset: Ruleset, incidents: Sequence[Alert], late_us: int) -> list
     wanted: dict[tuple[Selector, tuple[str | int, ...]], Need] = {}
 
     def want(key: str, span_us: int, since_us: int | None) -> None:
-        for selector, types in _kinds(plain[key]):
+        for selector, types in kinds_of(plain[key]):
             before = wanted.get((selector, types), Need(selector, types))
             times = [time_us for time_us in (before.since_us, since_us) if time_us is not None]
             wanted[selector, types] = Need(selector, types, max(before.span_us, span_us), min(times) if times else None)
@@ -75,7 +75,8 @@ def _spans_us(ruleset: Ruleset) -> Mapping[str, dict[str, int]]:
     return spans
 
 
-def _kinds(rule: Rule) -> Iterable[tuple[Selector, tuple[str | int, ...]]]:
+def kinds_of(rule: Rule) -> Iterable[tuple[Selector, tuple[str | int, ...]]]:
+    """The kinds of events that a rule looks at, and for each the event types or ids that its condition wants."""
     for selector in resolve(rule.logsource):
         if selector.platform == NETWORK:
             types = _required(rule.condition, "event_type")

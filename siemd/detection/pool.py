@@ -14,10 +14,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any
+from io import BufferedReader, RawIOBase
+from typing import cast
 
 import structlog
 
+from siemd.detection.framewriter import FrameWriter
 from siemd.detection.matcher import Matcher
 from siemd.detection.matching import Matches, match, relevant
 from siemd.detection.worker import (
@@ -25,14 +27,15 @@ from siemd.detection.worker import (
     EVENTS_TO_BYTES,
     SWITCH_S,
     Kind,
+    frame_of,
     read_frame,
-    write_frame,
 )
 from siemd.events import Event
 
 PART_EVENTS = 128
-AHEAD_PARTS = 3  # what a worker may have before it, so that it never waits for the daemon's thread
-PIPE_BYTES = 1 << 20  # what Linux lets everybody have
+BITE_EVENTS = 32  # after so many this thread sees whether a worker has nothing to do
+AHEAD_PARTS = 4  # what a worker may have before it, so that it never waits for the daemon's thread
+FULL_PIPE_S = 0.001
 STUCK_S = 30.0  # a part that takes longer is taken away from its worker, which is ended
 RESTART_S = 5.0  # at most one start of a worker in this time
 
@@ -55,12 +58,14 @@ class _Work:
 
 
 class _Worker:
-    """One process, with a thread that writes to it and one that reads, so that neither side blocks the other."""
+    """One process, with a thread that reads its answers; writing to it waits for nothing.
+
+    ready: it has compiled the newest rules that it was given. Raises OSError when no process can be started.
+    """
 
     def __init__(self, answers: queue.SimpleQueue[Answer], rules: bytes) -> None:
-        self.ready = False
+        self._compiling = 0
         self.busy: deque[tuple[float, _Work]] = deque()
-        self._frames: queue.SimpleQueue[tuple[Kind, bytes] | None] = queue.SimpleQueue()
         self._answers = answers
         flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
         self._process = subprocess.Popen(
@@ -69,10 +74,17 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             creationflags=flags,
+            bufsize=0,
         )
-        _widen(self._process.stdin)
-        for target in (self._write, self._read):
-            threading.Thread(target=target, name=f"worker {self._process.pid}", daemon=True).start()
+        assert self._process.stdin
+        assert self._process.stdout
+        self._frames = FrameWriter(self._process.stdin)
+        answering = (BufferedReader(cast("RawIOBase", self._process.stdout)),)
+        try:
+            threading.Thread(target=self._read, args=answering, name=f"worker {self.pid}", daemon=True).start()
+        except RuntimeError:
+            self.end()
+            raise
         self.use(rules)
 
     @property
@@ -80,50 +92,53 @@ class _Worker:
         """The process's id."""
         return self._process.pid
 
+    @property
+    def ready(self) -> bool:
+        """Whether it can be given parts."""
+        return self._compiling == 0
+
     def use(self, rules: bytes) -> None:
         """Compile other rules; not ready until it says so."""
-        self.ready = False
-        self._frames.put((Kind.RULES, rules))
+        self._compiling += 1
+        self._frames.put(frame_of(Kind.RULES, rules))
+
+    def compiled(self) -> None:
+        """It said that it has compiled a set of rules; another one may have been sent since."""
+        self._compiling -= 1
 
     def send(self, work: _Work, payload: bytes) -> None:
         """Give it a part."""
         self.busy.append((time.monotonic(), work))
-        self._frames.put((Kind.EVENTS, payload))
+        self._frames.put(frame_of(Kind.EVENTS, payload))
+
+    def flush(self) -> bool:
+        """Go on with writing; whether all that it was sent is on its way."""
+        return self._frames.flush()
 
     def end(self) -> None:
         """End it now."""
-        self._frames.put(None)
+        self._frames.close()
         self._process.kill()
         self._process.wait()
 
-    def _write(self) -> None:
-        assert self._process.stdin
-        try:
-            while (frame := self._frames.get()) is not None:
-                write_frame(self._process.stdin, *frame)  # type: ignore[arg-type]
-        except (OSError, ValueError):
-            pass  # it died: the reading thread tells
-        try:
-            self._process.stdin.close()
-        except OSError:
-            pass
-
-    def _read(self) -> None:
-        assert self._process.stdout
-        with self._process.stdout as stream:
-            while (frame := read_frame(stream)) is not None:  # type: ignore[arg-type]
+    def _read(self, stream: BufferedReader) -> None:
+        with stream:
+            while (frame := read_frame(stream)) is not None:
                 self._answers.put((self, *frame))
         self._answers.put((self, None, b""))
 
 
 class WorkerPool:
-    """`match` for one thread at a time. restarts: workers that died and were replaced; redone: parts done again."""
+    """`match` for one thread at a time. restarts: workers that died and were replaced; redone: parts done again.
+
+    failed_starts: how often the system could not start one.
+    """
 
     def __init__(self, processes: int, stuck_s: float = STUCK_S) -> None:
         """processes: how many match, the calling thread among them: one less is started."""
         self.processes = processes
         self._stuck_s = stuck_s
-        self.restarts = self.redone = 0
+        self.restarts = self.redone = self.failed_starts = 0
         self._wanted = processes - 1
         self._workers: list[_Worker] = []
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
@@ -150,6 +165,7 @@ class WorkerPool:
             "workers": len(self._workers),
             "worker_restarts": self.restarts,
             "redone_parts": self.redone,
+            "failed_worker_starts": self.failed_starts,
         }
 
     def use(self, matcher: Matcher) -> None:
@@ -159,13 +175,14 @@ class WorkerPool:
         self._hear()
         for worker in self._workers:
             worker.use(self._rules)
-        while len(self._workers) < self._wanted and not self._closed:
-            self._workers.append(_Worker(self._answers, self._rules))
+        while len(self._workers) < self._wanted and not self._closed and self._start():
+            pass
 
     def match(self, events: Sequence[Event]) -> Iterator[Part]:
         """What matches in each part of a batch, in order; a part that a worker dies on is done again."""
         waiting: deque[_Work] = deque()
         for work in self._share_out(events, waiting):
+            self._serve(events, waiting)
             while work.matches is None:
                 self._advance(events, work, waiting)
             yield events[work.start : work.end], work.matches
@@ -193,16 +210,24 @@ class WorkerPool:
 
     def _advance(self, events: Sequence[Event], work: _Work, waiting: deque[_Work]) -> None:
         """Do whatever brings this part on: give workers enough to do, else match a part here, else wait for them."""
-        self._hear()
-        self._feed(events, waiting)
+        self._serve(events, waiting)
         if work.matches is not None:
             return
         if waiting:
             mine = waiting.popleft()
-            mine.matches = self._match(events, mine)
+            found: Matches = []
+            for start in range(0, len(mine.positions), BITE_EVENTS):
+                found += self._match(events, mine, start, start + BITE_EVENTS)
+                self._serve(events, waiting)
+            mine.matches = found
         else:
             self._hear(wait_s=min(1.0, self._stuck_s))
             self._end_stuck()
+
+    def _serve(self, events: Sequence[Event], waiting: deque[_Work]) -> None:
+        """See to it that no worker waits for this thread."""
+        self._hear()
+        self._feed(events, waiting)
 
     def _feed(self, events: Sequence[Event], waiting: deque[_Work]) -> None:
         """Give every worker enough to do, the one with least first; keep one part for this thread."""
@@ -215,15 +240,19 @@ class WorkerPool:
             try:
                 payload = EVENTS_TO_BYTES.encode([events[position] for position in work.positions])
             except (TypeError, ValueError, OverflowError, RecursionError):  # values that bytes can't hold
-                work.matches = self._match(events, work)
+                work.matches = self._match(events, work, 0, len(work.positions))
                 return
             min(able, key=lambda worker: len(worker.busy)).send(work, payload)
 
-    def _match(self, events: Sequence[Event], work: _Work) -> Matches:
-        return _spread(work, match(self._matcher, [events[position] for position in work.positions]))
+    def _match(self, events: Sequence[Event], work: _Work, start: int, end: int) -> Matches:
+        """Match those of a part's events here that stand between two places."""
+        positions = work.positions[start:end]
+        return _spread(work, positions, match(self._matcher, [events[position] for position in positions]))
 
     def _hear(self, wait_s: float = 0.0) -> None:
-        """Take what workers have answered; with wait_s, wait so long for the first of it."""
+        """Go on writing to workers and take what they have answered; with wait_s, wait so long for the first of it."""
+        if not all([worker.flush() for worker in self._workers]):  # noqa: C419 - every one of them
+            wait_s = min(wait_s, FULL_PIPE_S)
         while True:
             try:
                 worker, kind, payload = self._answers.get(timeout=wait_s) if wait_s else self._answers.get_nowait()
@@ -231,10 +260,10 @@ class WorkerPool:
                 return
             wait_s = 0.0
             if kind is Kind.READY:
-                worker.ready = True
+                worker.compiled()
             elif kind is Kind.MATCHES:
                 _, work = worker.busy.popleft()
-                work.matches = _spread(work, BYTES_TO_MATCHES.decode(payload))
+                work.matches = _spread(work, work.positions, BYTES_TO_MATCHES.decode(payload))
             elif kind is Kind.FAILED:
                 if worker.busy:
                     self._do_again(worker, 1)
@@ -265,19 +294,19 @@ class WorkerPool:
     def _replace_dead(self) -> None:
         if len(self._workers) < self._wanted and time.monotonic() >= self._next_start_s:
             self._next_start_s = time.monotonic() + RESTART_S
+            self._start()
+
+    def _start(self) -> bool:
+        """Start a worker. When the system has no room for one, the others do its work, and it is tried again later."""
+        try:
             self._workers.append(_Worker(self._answers, self._rules))
+        except (OSError, RuntimeError) as error:  # RuntimeError: no room for a thread
+            self.failed_starts += 1
+            structlog.get_logger("siemd.detection").error("detection.worker_not_started", error=str(error))
+            return False
+        return True
 
 
-def _widen(pipe: Any) -> None:
-    """Let a pipe hold a whole part where the system can (Linux), so that it passes in one go."""
-    try:
-        import fcntl
-
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    except (ImportError, AttributeError, OSError):
-        pass  # it works all the same, in smaller bites
-
-
-def _spread(work: _Work, matches: Matches) -> Matches:
-    """Positions among the events that were matched as positions among all of the part."""
-    return [(work.positions[position] - work.start, indices) for position, indices in matches]
+def _spread(work: _Work, positions: Sequence[int], matches: Matches) -> Matches:
+    """Places among the events that were matched as positions among all of the part."""
+    return [(positions[place] - work.start, indices) for place, indices in matches]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from siemd.detection.logsource import NETWORK, USAGE, Selector, channel_names, r
 from siemd.detection.nodes import And, Match, Node, Number, Or, Text
 from siemd.detection.rule import AnyRule, Correlation, LogSource, Rule
 from siemd.detection.ruleset import Ruleset
+from siemd.errors import FileError
 from siemd.yamlfile import load_documents
 
 SECURITY = "security"
@@ -169,3 +171,10 @@ def _table() -> dict[str, Any]:
 
 
 __all__ = ["NETWORK", "USAGE", "Collected", "Reach", "describe", "logs_of", "reach_of", "required_ids"]
+
+
+def reason_of(problem: FileError) -> str:
+    """A problem's message without what is particular to its file, so that equal reasons are counted together."""
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "…", problem.message)
+    text = re.sub(r"\d{4}/\d{1,2}/\d{1,2}", "…", text)
+    return re.sub(r"(already that of) .*", r"\1 another rule", text)

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import structlog
 
 from siemd.detection.config import DetectionConfig
+from siemd.detection.loading import load_ruleset
 from siemd.detection.rulefolders import watched_files
-from siemd.detection.ruleset import Ruleset, load_ruleset
+from siemd.detection.ruleset import Ruleset
 from siemd.events import now_us
 from siemd.health import ComponentHealth
 

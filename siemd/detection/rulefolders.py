@@ -12,6 +12,7 @@ from siemd.resources import resource
 
 MAX_FILES = 50_000
 SUFFIXES = (".yml", ".yaml")
+MANAGED_OVERLAY, MANAGED_SUPPRESSIONS = "overlay.yml", "suppressions.yml"
 IMPORT_MARK = ".siemd-import.json"  # in every folder that `siemd rules import` made
 
 
@@ -31,13 +32,32 @@ def imported_folder(config: DetectionConfig) -> Path | None:
     return None if config.imported.folder == "auto" else Path(config.imported.folder)
 
 
+def managed_file(config: DetectionConfig, name: str) -> Path | None:
+    """A file that the API writes, there or not; None when the configuration was made without a data_dir."""
+    return None if config.managed == "auto" else Path(config.managed) / name
+
+
+def overlay_files(config: DetectionConfig) -> list[Path]:
+    """The overlays of the configuration, and then that of the API, which is only used when it is there."""
+    return _with_managed(config.overlay, managed_file(config, MANAGED_OVERLAY))
+
+
+def suppression_files(config: DetectionConfig) -> list[Path]:
+    """The files of suppressions, likewise."""
+    return _with_managed(config.suppressions, managed_file(config, MANAGED_SUPPRESSIONS))
+
+
+def _with_managed(named: Sequence[str], managed: Path | None) -> list[Path]:
+    return [*map(Path, named), *([managed] if managed is not None and managed.exists() else [])]
+
+
 def watched_files(config: DetectionConfig) -> frozenset[tuple[str, int, int]]:
     """Path, time of change (ns) and size of every file of rules, overlay and suppressions.
 
     Of an import only its mark is looked at: an import changes as a whole, and thousands of files would be polled.
     """
     found = set()
-    for path in (*rule_folders(config), *map(Path, config.overlay), *map(Path, config.suppressions)):
+    for path in (*rule_folders(config), *overlay_files(config), *suppression_files(config)):
         for file in _files(path, marked_whole=True):
             try:
                 state = file.stat()

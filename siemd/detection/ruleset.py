@@ -1,4 +1,4 @@
-"""A set of rules: read from folders, checked against each other, what is switched off left out."""
+"""A set of rules, checked against each other, what is switched off left out."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from siemd.detection.config import DetectionConfig, ImportedConfig
+from siemd.detection.config import ImportedConfig
 from siemd.detection.correlationfile import BadWords, other_names, settle_words
 from siemd.detection.filters import apply_filters
 from siemd.detection.nearest import did_you_mean
-from siemd.detection.overlay import Change, Tuned, read_overlay, tune
-from siemd.detection.reader import Placeholders, Unfilled, reference
+from siemd.detection.overlay import Change, Tuned, tune
+from siemd.detection.reader import Unfilled, reference
 from siemd.detection.rule import LEVELS, AnyRule, Correlation, Filter, Meta, Rule
-from siemd.detection.rulefile import read_rules
-from siemd.detection.rulefolders import existing, imported_folder, rule_folders
-from siemd.detection.suppressionfile import load_suppressions
 from siemd.detection.suppressions import Suppressions
 from siemd.errors import FileError
 
@@ -313,45 +310,6 @@ class Ruleset:
             keys = {key for entry in self.references[one.key] for key in entry if self._may_change(one, by_key[key])}
             (heard if one.generate else silent).update(keys)
         return silent - heard
-
-
-def load_ruleset(source: DetectionConfig | Sequence[Path], *, disabled: Collection[str] = ()) -> Ruleset:
-    """Read every *.yml and *.yaml below the paths (or those that the configuration names), in the order of their names.
-
-    With a configuration also its overlay, policy and suppressions. Never raises for what is wrong with a rule or a
-    path: see `Ruleset.problems`.
-    """
-    if not isinstance(source, DetectionConfig):
-        rules, problems = _read_all(source, "rules", {})
-        return Ruleset(rules, problems, disabled)
-    rules, problems = _read_all(rule_folders(source), "rules", source.placeholders)
-    changes: list[Change] = []
-    overlays, missing = existing(source.overlay, "overlay")
-    for path in overlays:
-        found, wrong = read_overlay(path, placeholders=source.placeholders)
-        changes += found
-        problems += wrong
-    files, also_missing = existing(source.suppressions, "suppressions")
-    suppressions, wrong = load_suppressions(files)
-    problems += [*wrong, *missing, *also_missing]
-    imported = imported_folder(source)
-    policy = Policy(imported, source.imported) if imported else None
-    ruleset = Ruleset(rules, problems, source.disabled, changes, policy, suppressions)
-    ruleset.warnings += suppressions.unmatched([rule for rule in ruleset.rules if ruleset.alerts(rule)])
-    return ruleset
-
-
-def _read_all(
-    paths: Sequence[Path], key: str, placeholders: Placeholders
-) -> tuple[list[AnyRule | Filter], list[FileError]]:
-    rules: list[AnyRule | Filter] = []
-    problems: list[FileError] = []
-    files, missing = existing(paths, key)
-    for file in files:
-        found, wrong = read_rules(file, placeholders=placeholders)
-        rules += found
-        problems += wrong
-    return rules, problems + missing
 
 
 def _switches(

@@ -40,7 +40,7 @@ class DetectionStage:
         self._announce = announce
         self._health = health
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="detection")
-        self._step_events = MAX_EVENTS_A_STEP * (1 if detector.processes == 1 else 2 * detector.processes)
+        self._step_events = MAX_EVENTS_A_STEP * (1 if detector.processes == 1 else 4 * detector.processes)
         self._reload: Ruleset | None = None
         self._resumed: list[Alert] = []
         self._untold: list[Alert] = []

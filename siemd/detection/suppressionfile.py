@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,17 @@ _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
-def load_suppressions(files: Iterable[Path]) -> tuple[Suppressions, list[FileError]]:
-    """The suppressions of several files, and what is wrong with the others; a name may stand only once."""
+def load_suppressions(
+    files: Iterable[Path], texts: Mapping[Path, str] | None = None
+) -> tuple[Suppressions, list[FileError]]:
+    """The suppressions of several files, and what is wrong with the others; a name may stand only once.
+
+    texts: what is to be taken for the content of some of them.
+    """
     entries: dict[str, Suppression] = {}
     problems: list[FileError] = []
     for file in files:
-        found, wrong = read_suppressions(file)
+        found, wrong = read_suppressions(file, (texts or {}).get(file))
         problems += wrong
         for one in found:
             if one.name in entries:

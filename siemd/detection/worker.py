@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 import pickle
-import queue
 import signal
 import struct
-import sys
 import threading
 from enum import IntEnum
 from typing import BinaryIO
 
 import msgspec
+import psutil
 
 from siemd.detection.matcher import Matcher
 from siemd.detection.matching import Matches, match
@@ -49,10 +48,14 @@ def read_frame(stream: BinaryIO) -> tuple[Kind, bytes] | None:
     return (Kind(kind), payload) if len(payload) == length else None
 
 
+def frame_of(kind: Kind, payload: bytes = b"") -> bytes:
+    """A frame as it is sent."""
+    return HEADER.pack(len(payload), kind) + payload
+
+
 def write_frame(stream: BinaryIO, kind: Kind, payload: bytes = b"") -> None:
     """Send a frame; OSError when nobody reads any more."""
-    stream.write(HEADER.pack(len(payload), kind))
-    stream.write(payload)
+    stream.write(frame_of(kind, payload))
     stream.flush()
 
 
@@ -61,14 +64,12 @@ def main() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    sys.setswitchinterval(SWITCH_S)
-    answers = open(os.dup(1), "wb")  # noqa: SIM115, PTH123 - stays open; nothing that prints may come between
-    os.dup2(2, 1)
-    frames: queue.SimpleQueue[tuple[Kind, bytes]] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(frames,), daemon=True).start()
+    frames, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # nothing that prints may come between the answers
+    threading.Thread(target=_end_with, args=(psutil.Process(os.getppid()),), daemon=True).start()
     matcher = Matcher(())
-    while True:
-        kind, payload = frames.get()
+    while (frame := read_frame(frames)) is not None:
+        kind, payload = frame
         try:
             if kind is Kind.RULES:
                 matcher = Matcher(pickle.loads(payload))  # noqa: S301 - from our own parent
@@ -77,15 +78,16 @@ def main() -> None:
                 found = match(matcher, BYTES_TO_EVENTS.decode(payload))
                 write_frame(answers, Kind.MATCHES, EVENTS_TO_BYTES.encode(found))
         except BrokenPipeError:
-            os._exit(0)
+            break
         except Exception as error:  # the daemon does it itself, and meets the fault where it is told
             write_frame(answers, Kind.FAILED, repr(error).encode(errors="replace"))
+    os._exit(0)
 
 
-def _read(frames: queue.SimpleQueue[tuple[Kind, bytes]]) -> None:
-    stream = sys.stdin.buffer
-    while (frame := read_frame(stream)) is not None:
-        frames.put(frame)
+def _end_with(parent: psutil.Process) -> None:
+    """End when the daemon does, whatever is being matched. Its thread only sleeps: one that read the frames would have
+    to wait for the interpreter's lock at every piece of them."""
+    parent.wait()
     os._exit(0)
 
 

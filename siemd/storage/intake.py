@@ -27,9 +27,10 @@ class Entry(msgspec.Struct):
 
 
 class Intake(msgspec.Struct):
-    """One write: rows by table, ledger entries by cursor, checkpoints by (host, source)."""
+    """One write: rows by table, those of them that the store refused, ledger entries, checkpoints by (host, source)."""
 
     rows: dict[str, list[Row]] = {}
+    refused: dict[str, list[Row]] = {}
     entries: dict[Key, Entry] = {}
     checkpoints: dict[tuple[str, str], bytes] = {}
     stored: int = 0
@@ -37,8 +38,9 @@ class Intake(msgspec.Struct):
     rejected: int = 0
     changed_values: int = 0
 
-    def reject(self, row: Row) -> None:
+    def reject(self, table: str, row: Row) -> None:
         """Account for a row that the store refused: it goes to the dead letters instead of its table."""
+        self.refused.setdefault(table, []).append(row)
         entry = self.entries[(row[1], row[2], row[3])]
         entry.stored -= 1
         entry.rejected += 1
@@ -61,7 +63,7 @@ def intake(batches: Sequence[Batch], cursors: Mapping[Key, int]) -> Intake:
 
     Events without a number (seq 0) cannot be told apart and always count as new.
     """
-    result = Intake(rows={}, entries={}, checkpoints={})
+    result = Intake(rows={}, refused={}, entries={}, checkpoints={})
     for batch in batches:
         key = key_of(batch)
         entry = result.entries.get(key)

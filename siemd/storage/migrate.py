@@ -14,7 +14,7 @@ from pathlib import Path
 
 from siemd.errors import UserError
 from siemd.resources import resource
-from siemd.storage.sqlite_file import transaction
+from siemd.sqlite_file import transaction
 from siemd.storage.store import Migration
 from siemd.storage.tables import time_text
 
@@ -49,6 +49,12 @@ def scripts(dialect: str, folder: Path | None = None) -> list[Script]:
     if not found or [script.number for script in found] != list(range(1, len(found) + 1)):
         raise UserError(f"the migrations in {folder} are not numbered 0001, 0002, …", "install siemd again")
     return found
+
+
+def tables_made(dialect: str) -> list[str]:
+    """The names of the tables that the migrations make."""
+    text = "\n".join(statement for script in scripts(dialect) for statement in script.statements)
+    return sorted(set(re.findall(r"^CREATE TABLE IF NOT EXISTS (\w+)", text, re.MULTILINE)))
 
 
 def pending(wanted: Iterable[Script], applied: Mapping[int, Migration], where: str) -> list[Script]:

@@ -8,20 +8,28 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
+from siemd.errors import StoreError
 from siemd.events import Batch, now_us
 from siemd.storage.intake import Intake, Key, intake, keys_of
-from siemd.storage.migrate import CREATE_TABLE, SELECT_APPLIED, overview, pending, scripts
+from siemd.storage.migrate import CREATE_TABLE, SELECT_APPLIED, overview, pending, scripts, tables_made
 from siemd.storage.mysql_connection import FAILURES, Address, connect, explain, has_json_table
 from siemd.storage.mysql_insert import Inserter
+from siemd.storage.mysql_rollups import cut_rollups, forget_minutes, rebuild_slice
 from siemd.storage.partitions import Partition, statements
-from siemd.storage.store import Migration, StoreError, Written
-from siemd.storage.tables import TABLES, time_text
+from siemd.storage.rollups import ROLLED_UP
+from siemd.storage.store import Migration, Written
+from siemd.storage.tables import TABLES, TOLD_CHANGES, TOLD_COLUMNS, time_text
 
 T = TypeVar("T")
 
 LOCK_WAIT_S = 30  # for another siemd that migrates
+MIGRATION_TIMEOUT_S = 4 * 3600.0  # building an index of a large table anew takes minutes
 DELETE_SLICE_ROWS = 5000
 _LOCK_NAME = "CONCAT('siemd.', DATABASE())"
+_INSERT_TOLD = (
+    f"INSERT INTO alert_notifications ({', '.join(TOLD_COLUMNS)}) VALUES ({', '.join(['%s'] * len(TOLD_COLUMNS))}) "  # noqa: S608
+    "ON DUPLICATE KEY UPDATE " + ", ".join(f"{name} = VALUES({name})" for name in TOLD_CHANGES)
+)
 
 
 class MysqlStore:
@@ -36,11 +44,14 @@ class MysqlStore:
         self._connection: Any = None
         self._inserter: Inserter | None = None
         self._known: set[Key] = set()  # cursors that exist
+        self._unmigrated = True
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
         """Connect and migrate; StoreError when the server can't be reached, UserError when the schema isn't ours."""
-        await self._guard(self._open)
+        await self._guard(self._open)  # answers in time, or raises
+        if self._unmigrated:
+            await self._guard(self._migrate, MIGRATION_TIMEOUT_S)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -52,6 +63,8 @@ class MysqlStore:
         async def work() -> Written:
             if self._connection is None:
                 await self._open()
+            if self._unmigrated:
+                await self._migrate()
             return await self._write(batches)
 
         return await self._guard(work)
@@ -68,6 +81,12 @@ class MysqlStore:
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
 
+    async def record_told(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Keep what people were told, beside the incidents."""
+        async with self._beside() as cursor:
+            for row in rows:  # few, and each may be written twice without harm
+                await cursor.execute(_INSERT_TOLD, row)
+
     async def schema(self) -> list[Migration]:
         """Every migration, applied or not."""
         async with self._beside() as cursor:
@@ -78,8 +97,7 @@ class MysqlStore:
         self._drop()
         async with self._beside() as cursor, _named_lock(cursor):
             await cursor.execute("DROP VIEW IF EXISTS ledger")
-            names = [*TABLES, "ingest_cursor", "source_checkpoint", "dead_letters", "schema_migrations"]
-            await cursor.execute(f"DROP TABLE IF EXISTS {', '.join(names)}")
+            await cursor.execute(f"DROP TABLE IF EXISTS {', '.join([*tables_made('mysql'), 'schema_migrations'])}")
         await self.open()
 
     async def keep(self, retention_s: dict[str, float], now_us: int) -> int:
@@ -91,8 +109,17 @@ class MysqlStore:
                 if table != "alerts":
                     removed += await _repartition(cursor, table, seconds / 86400, today)
                 elif seconds:
-                    removed += await _delete_alerts(cursor, time_text(now_us - int(seconds * 1e6)))
+                    before = time_text(now_us - int(seconds * 1e6))
+                    for name in ("alerts", "alert_notifications"):
+                        removed += await _delete_older(cursor, name, before)
+            for table in ROLLED_UP:
+                await forget_minutes(cursor, table, now_us)
         return removed
+
+    async def roll_up(self) -> bool:
+        """Count a slice of the rows that were there before the rollups."""
+        async with self._beside() as cursor:
+            return await rebuild_slice(cursor)
 
     async def _open(self) -> None:
         self._drop()
@@ -101,8 +128,16 @@ class MysqlStore:
             await cursor.execute("SELECT VERSION()")
             (version,) = await cursor.fetchone()
             self._inserter = Inserter(json_table=has_json_table(version))
+            self._unmigrated = bool(pending(scripts("mysql"), await _applied(cursor), str(self.address)))
+        await self._connection.rollback()  # ends the reading
+
+    async def _migrate(self) -> None:
+        if self._connection is None:
+            await self._open()
+        async with self._connection.cursor() as cursor:
             await _migrate(cursor, str(self.address))
-        await self._connection.rollback()  # ends the reading; what was migrated is committed
+        await self._connection.rollback()  # what was migrated is committed
+        self._unmigrated = False
 
     async def _write(self, batches: Sequence[Batch]) -> Written:
         assert self._inserter is not None
@@ -112,16 +147,17 @@ class MysqlStore:
             work = await asyncio.to_thread(intake, batches, cursors)
             for name, rows in work.rows.items():
                 await self._inserter.insert(cursor, TABLES[name], rows, work)
+            await self._inserter.roll_up(cursor, work)
             await _account(cursor, work, time_text(now_us()))
         await self._connection.commit()
         self._known |= cursors.keys()
         return Written(work.stored, work.skipped, work.rejected, work.changed_values)
 
-    async def _guard(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _guard(self, work: Callable[[], Awaitable[T]], timeout_s: float | None = None) -> T:
         """Do `work` with the writing connection; after any failure that connection is not used again."""
         async with self._lock:
             try:
-                async with asyncio.timeout(self._timeout_s):
+                async with asyncio.timeout(timeout_s or self._timeout_s):
                     return await work()
             except FAILURES as error:  # a TimeoutError is an OSError
                 self._drop()
@@ -238,10 +274,16 @@ async def _repartition(cursor: Any, table: str, keep_days: float, today: date) -
     existing = [Partition(name, _bound(text)) for name, text, _rows in rows]
     removed = 0
     for statement in statements(table, existing, keep_days, today):
+        dropped = statement.partition(" DROP PARTITION ")[2].split(", ")
+        before = max((part.upper for part in existing if part.upper and part.name in dropped), default=None)
+        if before is None:
+            await cursor.execute(statement)
+            continue
+        before_s = (before - date(1970, 1, 1)).days * 86400
+        await cut_rollups(cursor, table, before_s)  # first: if siemd ends between, the next run finds both to do
         await cursor.execute(statement)
-        if " DROP PARTITION " in statement:
-            dropped = statement.partition(" DROP PARTITION ")[2].split(", ")
-            removed += sum(int(count or 0) for name, _text, count in rows if name in dropped)
+        await cut_rollups(cursor, table, before_s)  # what came late, meanwhile
+        removed += sum(int(count or 0) for name, _text, count in rows if name in dropped)
     return removed
 
 
@@ -249,10 +291,13 @@ def _bound(text: str) -> date | None:
     return None if text == "MAXVALUE" else date.fromisoformat(text.strip("'")[:10])
 
 
-async def _delete_alerts(cursor: Any, before: str) -> int:
+async def _delete_older(cursor: Any, table: str, before: str) -> int:
     removed = 0
     while count := await cursor.execute(
-        "DELETE FROM alerts WHERE time < %s ORDER BY time LIMIT %s", (before, DELETE_SLICE_ROWS)
+        f"DELETE FROM {table} WHERE time < %s ORDER BY time LIMIT %s",  # noqa: S608 - our own names
+        (before, DELETE_SLICE_ROWS),
     ):
         removed += count
+    for table in ("alert_triage", "alert_comments"):  # what was made of incidents that are no more
+        await cursor.execute(f"DELETE FROM {table} WHERE incident_id NOT IN (SELECT incident_id FROM alerts)")  # noqa: S608
     return removed

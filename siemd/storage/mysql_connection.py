@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 import struct
@@ -14,8 +15,7 @@ import pymysql
 from pymysql.constants import CLIENT, CR, FIELD_TYPE
 from pymysql.converters import conversions
 
-from siemd.errors import UserError
-from siemd.storage.store import StoreError
+from siemd.errors import StoreError, UserError
 
 # What a server or a network does to us, aiomysql's own confusion over half an answer included.
 FAILURES = (pymysql.err.MySQLError, OSError, EOFError, RuntimeError, struct.error)
@@ -38,6 +38,10 @@ _CONVERSIONS = {
     for key, value in conversions.items()
     if key not in (FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP, FIELD_TYPE.DATE, FIELD_TYPE.TIME)
 }
+# Sums are numbers, as on SQLite.
+_CONVERSIONS |= dict.fromkeys(
+    (FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL), lambda text: float(text) if "." in text else int(text)
+)
 _HINTS = {
     1044: "grant siemd's user all rights on its database",
     1045: "check user and password in storage.url (percent-encoded), and whether the server wants TLS: ?ssl_ca=FILE",
@@ -130,9 +134,10 @@ def _tls(options: dict[str, str]) -> ssl.SSLContext | None:
     return context
 
 
-async def connect(address: Address) -> Any:
+async def connect(address: Address, *, client_flag: int = 0) -> Any:
     """A new connection, its session set so that no server's default matters; raises StoreError."""
     connection = None
+    cancelled = _cancellations()
     try:
         connection = _Connection(
             host=address.host,
@@ -146,10 +151,13 @@ async def connect(address: Address) -> Any:
             autocommit=False,
             connect_timeout=CONNECT_TIMEOUT_S,
             init_command=_SESSION,
+            client_flag=client_flag,
             conv=_CONVERSIONS,
             cursorclass=_Cursor,
         )
         await connection._connect()
+        if _cancellations() > cancelled:  # which Python 3.11's wait_for forgets when the connection comes just then
+            raise asyncio.CancelledError
         async with connection.cursor() as cursor:
             await cursor.execute("SELECT @@max_allowed_packet")
             (packet_bytes,) = await cursor.fetchone()
@@ -169,6 +177,12 @@ async def connect(address: Address) -> Any:
             "set max_allowed_packet=16M in the server's configuration and restart it",
         )
     return connection
+
+
+def _cancellations() -> int:
+    """How many times the running task has been asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
 
 
 def has_json_table(version: str) -> bool:

@@ -16,6 +16,7 @@ import pymysql
 
 from siemd.storage.intake import Intake
 from siemd.storage.mysql_connection import error_code
+from siemd.storage.rollups import ROLLUPS, upsert_sql, upserts
 from siemd.storage.tables import TABLES, Column, Row, Table
 
 DOCUMENT_ROWS = 1000
@@ -49,6 +50,7 @@ class Inserter:
     def __init__(self, *, json_table: bool) -> None:
         self._json_table = json_table
         self._sql = {name: (_unfold if json_table else _values)(table) for name, table in TABLES.items()}
+        self._roll_up = {name: upsert_sql("mysql", name, json_table=json_table) for name in ROLLUPS}
 
     async def insert(self, cursor: Any, table: Table, rows: list[Row], work: Intake) -> None:
         """Insert rows within the caller's transaction; a refused one goes to the dead letters, counted in `work`."""
@@ -59,6 +61,14 @@ class Inserter:
                 await self._insert_part(cursor, table, document.rows, document, work)
         else:
             await self._insert_part(cursor, table, rows, None, work)
+
+    async def roll_up(self, cursor: Any, work: Intake) -> None:
+        """Add a write's rows to the rollups, within the caller's transaction, after they were inserted."""
+        for rollup, rows in await asyncio.to_thread(upserts, work):
+            if self._json_table:
+                await cursor.execute(self._roll_up[rollup], (msgspec.json.encode(rows).decode(),))
+            else:
+                await cursor.executemany(self._roll_up[rollup], rows)
 
     async def _insert_part(
         self, cursor: Any, table: Table, rows: list[Row], document: Document | None, work: Intake
@@ -153,7 +163,7 @@ def _json_type(column: Column) -> str:
 
 
 async def _bury(cursor: Any, table: Table, row: Row, reason: str, work: Intake) -> None:
-    work.reject(row)
+    work.reject(table.name, row)
     payload = msgspec.json.encode(dict(zip(table.names, row, strict=True)))
     await cursor.execute(
         "INSERT INTO dead_letters (time, host, source, epoch, seq, table_name, reason, payload) "

@@ -7,11 +7,11 @@ import asyncio
 import structlog
 
 from siemd.backoff import Backoff
-from siemd.errors import UserError
+from siemd.errors import StoreError, UserError
 from siemd.events import now_us
 from siemd.health import ComponentHealth, Status
 from siemd.storage.spool import Spool
-from siemd.storage.store import Store, StoreError, Written
+from siemd.storage.store import Store, Written
 
 SHIP_EVENTS = 8000  # in one transaction: large enough for speed, small enough to be done in a second
 CHECKPOINTS_WAIT_S = 5.0

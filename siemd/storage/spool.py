@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 import structlog
 
+from siemd.errors import StoreDamaged, StoreError
 from siemd.events import Batch, Event, decode_batch, encode_batch, now_us
-from siemd.storage.sqlite_file import SqliteFile, transaction
-from siemd.storage.store import SpoolFull, StoreDamaged, StoreError
+from siemd.sqlite_file import SqliteFile, transaction
+from siemd.storage.store import SpoolFull
 from siemd.storage.values import jsonable
 
 _SCHEMA = (

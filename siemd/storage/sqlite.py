@@ -12,10 +12,9 @@ from typing import Any
 
 import msgspec
 
+from siemd.errors import StoreError
 from siemd.events import Batch, now_us
-from siemd.storage.intake import Intake, Key, intake, keys_of
-from siemd.storage.migrate import apply_sqlite, migrate_sqlite, overview, scripts, sqlite_applied
-from siemd.storage.sqlite_file import (
+from siemd.sqlite_file import (
     BUSY_TIMEOUT_S,
     DATA_ERRORS,
     SqliteFile,
@@ -24,10 +23,15 @@ from siemd.storage.sqlite_file import (
     explain,
     transaction,
 )
-from siemd.storage.store import Migration, StoreError, Written
-from siemd.storage.tables import TABLES, Row, Table, time_text
+from siemd.storage.intake import Intake, Key, intake, keys_of
+from siemd.storage.migrate import apply_sqlite, migrate_sqlite, overview, scripts, sqlite_applied
+from siemd.storage.rollups import ROLLED_UP, ROLLUPS, tables_of, upsert_sql, upserts, whole_hour
+from siemd.storage.sqlite_rollups import cut_rollup, forget_minutes, rebuild_slice
+from siemd.storage.store import Migration, Written
+from siemd.storage.tables import TABLES, TOLD_CHANGES, TOLD_COLUMNS, Row, Table, time_text
 
 DELETE_SLICE_ROWS = 5000
+TRIAGE_TABLES = ("alert_triage", "alert_comments")
 
 
 def _insert(table: Table) -> str:
@@ -40,6 +44,12 @@ def _insert(table: Table) -> str:
 
 
 _INSERT = {name: _insert(table) for name, table in TABLES.items()}
+_ROLL_UP = {name: upsert_sql("sqlite", name) for name in ROLLUPS}
+_INSERT_TOLD = (
+    f"INSERT INTO alert_notifications ({', '.join(TOLD_COLUMNS)}) VALUES ({', '.join('?' * len(TOLD_COLUMNS))}) "  # noqa: S608
+    "ON CONFLICT (incident_id, revision, kind, route, target) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in TOLD_CHANGES)
+)
 
 
 class SqliteStore:
@@ -77,6 +87,15 @@ class SqliteStore:
         """Rows of one SELECT, read beside the writer on a connection of their own."""
         return await asyncio.to_thread(self._query, sql, parameters)
 
+    async def record_told(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Keep what people were told, beside the incidents."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                connection.executemany(_INSERT_TOLD, rows)
+
+        await self._file.run(work)
+
     async def schema(self) -> list[Migration]:
         """Every migration, applied or not."""
         return await asyncio.to_thread(self._schema)
@@ -92,11 +111,25 @@ class SqliteStore:
         for name, seconds in retention_s.items():
             if not seconds:
                 continue
-            before = time_text(now_us - int(seconds * 1e6))
-            cut = partial(_cut, name=name, before=before)
-            while count := await self._file.run(cut):
-                removed += count
+            before_s = whole_hour(now_us - int(seconds * 1e6))
+            for rollup in tables_of(name):
+                while await self._file.run(partial(cut_rollup, rollup=rollup, name=name, before_s=before_s)):
+                    pass
+            for table in (name, "alert_notifications") if name == "alerts" else (name,):
+                cut = partial(_cut, name=table, before=time_text(before_s * 1_000_000))
+                while count := await self._file.run(cut):
+                    removed += count
+            if name == "alerts":
+                await self._file.run(_cut_triage)
+        for name in ROLLED_UP:
+            since_s = await self._file.run(partial(forget_minutes, name=name, now_us=now_us))
+            while await self._file.run(partial(cut_rollup, rollup="rollup_minute", name=name, before_s=since_s)):
+                pass
         return removed
+
+    async def roll_up(self) -> bool:
+        """Count a slice of the rows that were there before the rollups."""
+        return await self._file.run(rebuild_slice)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         migrate_sqlite(connection, scripts("sqlite"), str(self.path), now_us())
@@ -146,6 +179,8 @@ def _write(connection: sqlite3.Connection, batches: Sequence[Batch]) -> Written:
         work = intake(batches, cursors)
         for name, rows in work.rows.items():
             _insert_rows(connection, work, name, rows)
+        for rollup, counted in upserts(work):
+            connection.executemany(_ROLL_UP[rollup], counted)
         _account(connection, work, time_text(now_us()))
     return Written(work.stored, work.skipped, work.rejected, work.changed_values)
 
@@ -176,7 +211,7 @@ def _insert_rows(connection: sqlite3.Connection, work: Intake, name: str, rows: 
 
 
 def _bury(connection: sqlite3.Connection, work: Intake, name: str, row: Row, reason: str) -> None:
-    work.reject(row)
+    work.reject(name, row)
     payload = msgspec.json.encode(dict(zip(TABLES[name].names, row, strict=True)))
     connection.execute(
         "INSERT INTO dead_letters (time, host, source, epoch, seq, table_name, reason, payload) "
@@ -203,9 +238,17 @@ def _account(connection: sqlite3.Connection, work: Intake, now: str) -> None:
 
 def _cut(connection: sqlite3.Connection, name: str, before: str) -> int:
     """Delete one slice of a table's rows older than `before`."""
-    column = TABLES[name].columns[0].name
+    column = TABLES[name].columns[0].name if name in TABLES else "time"
     with transaction(connection):
         return connection.execute(
             f"DELETE FROM {name} WHERE id IN (SELECT id FROM {name} WHERE {column} < ? ORDER BY {column} LIMIT ?)",  # noqa: S608
             (before, DELETE_SLICE_ROWS),
         ).rowcount
+
+
+def _cut_triage(connection: sqlite3.Connection) -> None:
+    """Delete what was made of incidents that are no more."""
+    with transaction(connection):
+        for table in TRIAGE_TABLES:
+            gone = f"DELETE FROM {table} WHERE incident_id NOT IN (SELECT incident_id FROM alerts)"  # noqa: S608
+            connection.execute(gone)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Protocol
 import msgspec
 from msgspec import Meta
 
-from siemd.errors import UserError
+from siemd.errors import StoreError, UserError
 from siemd.events import Batch
 from siemd.units import Bytes, Seconds
 
@@ -74,14 +74,6 @@ class StorageConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     retention: RetentionConfig = msgspec.field(default_factory=RetentionConfig)
 
 
-class StoreError(UserError):
-    """The store can't do its work now (down, full, read-only, locked, damaged); it may be tried again."""
-
-
-class StoreDamaged(StoreError):
-    """The store's file is damaged: trying again does not help."""
-
-
 class SpoolFull(StoreError):
     """The spool holds all it may; there is room again when the shipper has delivered."""
 
@@ -125,6 +117,9 @@ class Store(Protocol):
     async def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of one SELECT; `?` stands for a parameter on every store."""
 
+    async def record_told(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Keep rows of `alert_notifications` (TOLD_COLUMNS); what is there already is replaced."""
+
     async def schema(self) -> list[Migration]:
         """Every migration, applied or not. Changes nothing."""
 
@@ -133,6 +128,9 @@ class Store(Protocol):
 
     async def keep(self, retention_s: dict[str, float], now_us: int) -> int:
         """Remove what is older than its table keeps, and prepare the tables for the days ahead; how many rows went."""
+
+    async def roll_up(self) -> bool:
+        """Count a slice of the rows that were there before the rollups; whether more are left."""
 
 
 def open_store(config: StorageConfig, data_dir: Path) -> Store:

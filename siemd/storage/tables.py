@@ -179,6 +179,13 @@ TABLES: dict[str, Table] = {
 _seconds: dict[int, str] = {}
 
 
+# Of alert_notifications; TOLD_CHANGES is what a second record of the same state, route and target replaces.
+TOLD_COLUMNS = (
+    "time", "incident_id", "revision", "kind", "route", "channel", "target", "status", "attempts", "detail",
+)  # fmt: skip
+TOLD_CHANGES = ("time", "channel", "status", "attempts", "detail")
+
+
 def time_text(time_us: int) -> str:
     """UTC microseconds as 'YYYY-MM-DD HH:MM:SS.ffffff'."""
     second, micro = divmod(int(time_us), 1_000_000)

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
 
 from siemd.backoff import Backoff
 from siemd.channel import Channel
+from siemd.errors import StoreError
 from siemd.events import Batch, LogEvent, new_epoch, now_us
 from siemd.health import Health
 from siemd.storage.history import HistoryReader, Limits
 from siemd.storage.retention import Retention
 from siemd.storage.shipper import Shipper, count_written
 from siemd.storage.spool import Spool
-from siemd.storage.store import SpoolFull, StorageConfig, StoreError, open_store
+from siemd.storage.store import SpoolFull, StorageConfig, open_store
 from siemd.supervise import supervise
 
 OWN_SOURCE = "siemd"  # whose events tell of losses
@@ -42,6 +43,7 @@ class Writer:
         """grace_s: how long the spool may be shipped at the end, to a server that answers. UserError: a wrong URL."""
         self.store = open_store(config, data_dir)
         self.description = self.store.description
+        self.on_accepted: Callable[[Sequence[Batch]], None] = lambda _batches: None  # called with what is on disk
         self.unaccepted_events = 0  # taken from the channel and not yet on disk
         self._config = config
         self._channel = channel
@@ -112,6 +114,7 @@ class Writer:
             self._health.received += events
             batches += self._losses(batches)
             await self._accept(batches)
+            self.on_accepted(batches)
             self._health.sent += events
             self.unaccepted_events = 0
 

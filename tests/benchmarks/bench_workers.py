@@ -23,7 +23,7 @@ from support.process_creations import process_creations, recorded_creations
 
 CORPUS = Path(os.environ.get("SIEMD_CORPUS", Path(__file__).resolve().parents[3] / "shared" / "corpus"))
 EVENTS = 40_000
-STEP = 4_096
+STEP = 8_192
 ROUNDS = 5
 UNIQUE = 0.5  # part of the process creations whose command line was never seen before
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -101,6 +103,34 @@ def test_a_worker_that_dies_or_hangs_costs_nothing(tools: Any) -> None:
     assert pool.restarts == 2
     assert not {*before} & {*pool.pids}
     pool.close()
+
+
+def test_where_no_process_can_be_started_one_does_it_all(
+    tools: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ruleset, events = tools.rules(RULES), mixed(tools, 2_000)
+    monkeypatch.setattr("siemd.detection.pool.RESTART_S", 0.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", str(tmp_path / "missing"))
+        pool = WorkerPool(3)
+        detector = Detector(ruleset, DetectionConfig(), "h", pool)
+        assert same(told(detector, events), told(make(ruleset), events))
+        assert not pool.pids
+        assert detector.counters()["failed_worker_starts"] > 1
+    wait_until(lambda: detector.process(events[:10]) is not None and pool.ready == 2, "both are started after all")
+    pool.close()
+
+
+def test_a_worker_is_ready_when_it_has_compiled_the_newest_rules(tools: Any, pool: WorkerPool) -> None:
+    detector = make(tools.rules(RULES), pool)
+    for pid in pool.pids:
+        os.kill(pid, signal.SIGSTOP)
+    for _ in range(5):
+        detector.reload(tools.rules(RULES))
+    assert pool.ready == 0
+    for pid in pool.pids:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: pool.ready == 2, "all of the rules are compiled")
 
 
 def test_a_reload_reaches_every_worker(tools: Any, pool: WorkerPool) -> None:

@@ -289,7 +289,7 @@ async def test_a_damaged_spool_is_moved_aside_and_the_sources_go_on_from_what_is
 
 async def test_a_forced_end_says_what_it_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store can't be written to, and the owner's patience ends."""
-    monkeypatch.setattr("siemd.storage.sqlite_file.BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("siemd.sqlite_file.BUSY_TIMEOUT_S", 0.1)
     config = StorageConfig(batch_delay_s=Seconds(0.01))
     run = Running(config, tmp_path)
     await run.writer.open()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from siemd.storage.store import StoreDamaged, StoreError
+from siemd.errors import StoreDamaged, StoreError
 
 T = TypeVar("T")
 
@@ -60,6 +60,13 @@ class SqliteFile:
         """Close the file; the next call opens it again."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
 
+    async def set_aside(self, name: str) -> None:
+        """Give the file, and what SQLite keeps beside it, another name in its folder; the next call makes a new one.
+
+        In the thread, so that nobody opens the old or the new file meanwhile. Raises StoreError.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._set_aside, name)
+
     async def close(self) -> None:
         """Close the file and end the thread; may be called twice."""
         try:
@@ -67,6 +74,16 @@ class SqliteFile:
         except RuntimeError:  # the thread has ended before
             return
         self._thread.shutdown(wait=False)
+
+    def _set_aside(self, name: str) -> None:
+        self._drop()
+        try:
+            for suffix in ("-wal", "-shm", ""):
+                source = self.path.with_name(self.path.name + suffix)
+                if source.exists():
+                    source.replace(self.path.with_name(name + suffix))
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be moved: {error.strerror or error}", _rights(self.path)) from None
 
     def _open(self) -> sqlite3.Connection:
         create_private(self.path)

@@ -1,4 +1,4 @@
-"""What siemd collects on this host, told from the configuration and the platform, for `siemd rules`."""
+"""What siemd collects on this host, told from the configuration and the platform: which rules can fire at all."""
 
 from __future__ import annotations
 

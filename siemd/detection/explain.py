@@ -1,15 +1,13 @@
-"""siemd rules explain: a rule in plain sentences, with what tunes it and whether it can fire here."""
+"""A rule in plain sentences, with what tunes it and whether it can fire here, for `siemd rules explain` and the API."""
 
 from __future__ import annotations
 
 import textwrap
 
-from siemd.commands.collected import collected_here
-from siemd.config import Config
-from siemd.detection import Ruleset
-from siemd.detection.reach import describe, logs_of, reach_of
+from siemd.detection.reach import Collected, describe, logs_of, reach_of
 from siemd.detection.reason import tame
 from siemd.detection.rule import AnyRule, Correlation, Rule
+from siemd.detection.ruleset import Ruleset
 from siemd.detection.wording import SIGNS, in_words
 from siemd.events import iso_time, now_us
 from siemd.units import Seconds
@@ -17,14 +15,14 @@ from siemd.units import Seconds
 WIDTH = 110
 
 
-def explain_rule(rule: AnyRule, ruleset: Ruleset, config: Config) -> list[str]:
+def explain_rule(rule: AnyRule, ruleset: Ruleset, collected: Collected) -> list[str]:
     """Lines for a person."""
     status = f", {rule.status}" if rule.status else ""
     lines = [f"{tame(rule.title)} ({rule.name}; level {rule.level}{status})", f"  {rule.path}", ""]
     if rule.description:
         lines += [*textwrap.wrap(" ".join(rule.description.split()), WIDTH), ""]
     lines += _what(rule, ruleset)
-    lines += ["", *_outcome(rule, ruleset), "", *_tuning(rule, ruleset), *_reach(rule, ruleset, config)]
+    lines += ["", *_outcome(rule, ruleset), "", *_tuning(rule, ruleset), *_reach(rule, ruleset, collected)]
     if rule.tags:
         lines.append(f"Tags: {', '.join(rule.tags)}.")
     if rule.falsepositives:
@@ -106,8 +104,8 @@ def _tuning(rule: AnyRule, ruleset: Ruleset) -> list[str]:
     return lines
 
 
-def _reach(rule: AnyRule, ruleset: Ruleset, config: Config) -> list[str]:
-    reach = reach_of(rule, ruleset, collected_here(config))
+def _reach(rule: AnyRule, ruleset: Ruleset, collected: Collected) -> list[str]:
+    reach = reach_of(rule, ruleset, collected)
     if reach.kind == "off":
         return []
     if not reach.fires:

@@ -1,0 +1,1 @@
+"""Who may do what: passwords, second factors, sessions, tokens, rights, throttling and the audit log."""

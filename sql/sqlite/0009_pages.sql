@@ -1,0 +1,1 @@
+-- Pages go by time and id. SQLite's indexes end with the id by themselves; on MySQL they had to be told.

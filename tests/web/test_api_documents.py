@@ -1,0 +1,93 @@
+"""Saved views and settings by the API, hosts and health; and what is whose."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from siemd.storage.store import Store
+from siemd.web.access.roles import Right
+from support.batches import batch, probes, usage
+from support.web import Web
+
+VIEW: dict[str, Any] = {"name": "Scans", "page": "search", "definition": {"table": "logs", "q": "probe"}}
+
+
+async def test_views_are_their_owners_and_shared_ones_are_read_by_all(web: Web) -> None:
+    ada = await web.session_of(await web.user("ada", "analyst"))
+    eve = await web.session_of(await web.user("eve", "analyst"))
+    admin = await web.as_role("admin")
+    own = (await ada.post("/api/v1/views", json=VIEW)).json()
+    shared = (await ada.post("/api/v1/views", json=VIEW | {"name": "All", "shared": True})).json()
+    assert own["own"] and own["owner"] == "ada" and own["definition"] == VIEW["definition"]
+    for stranger in (eve, admin):
+        assert (await stranger.get(f"/api/v1/views/{own['view_id']}")).status_code == 404
+        assert [view["view_id"] for view in (await stranger.get("/api/v1/views")).json()] == [shared["view_id"]]
+        assert (await stranger.get(f"/api/v1/views/{shared['view_id']}")).json()["own"] is False
+        for view in (own, shared):
+            path = f"/api/v1/views/{view['view_id']}"
+            assert (await stranger.put(path, json=VIEW | {"name": "stolen"})).status_code == 404
+            assert (await stranger.delete(path)).status_code == 404
+    changed = await ada.put(f"/api/v1/views/{own['view_id']}", json=VIEW | {"name": "Mine"})
+    assert changed.json()["name"] == "Mine"
+    assert (await ada.delete(f"/api/v1/views/{shared['view_id']}")).status_code == 204
+    assert [view["name"] for view in (await ada.get("/api/v1/views")).json()] == ["Mine"]
+
+
+async def test_a_viewer_keeps_views_and_shares_none(web: Web) -> None:
+    client = await web.as_role("viewer")
+    own = await client.post("/api/v1/views", json=VIEW)
+    assert own.status_code == 201
+    assert (await client.post("/api/v1/views", json=VIEW | {"shared": True})).status_code == 403
+    path = f"/api/v1/views/{own.json()['view_id']}"
+    assert (await client.put(path, json=VIEW | {"shared": True})).status_code == 403
+    assert (await client.get(path)).json()["shared"] is False
+
+
+async def test_documents_are_bounded(sqlite_web: Web) -> None:
+    client = await sqlite_web.as_role("admin")
+    large = {"value": "x" * 70_000}
+    assert (await client.put("/api/v1/settings/large", json=large)).status_code == 422
+    assert (await client.post("/api/v1/views", json=VIEW | {"definition": large})).status_code == 422
+    for number in range(200):
+        assert (await client.post("/api/v1/views", json=VIEW | {"name": str(number)})).status_code == 201
+    full = await client.post("/api/v1/views", json=VIEW)
+    assert full.status_code == 422 and "200 views" in full.json()["detail"]
+
+
+async def test_settings(web: Web) -> None:
+    client = await web.as_role("admin")
+    odd = {"a": [1, None, {"é\u0000\ud83d\ude00": "<script>"}]}
+    made = await client.put("/api/v1/settings/console.charts", content=json.dumps({"value": odd}),
+                            headers={"Content-Type": "application/json"})  # fmt: skip
+    assert made.status_code == 200 and made.json()["changed_by"] == "the-admin"
+    (shown,) = (await client.get("/api/v1/settings")).json()
+    assert json.dumps(shown["value"]).replace("\\u2400", "\\u0000") == json.dumps(odd)
+    await client.put("/api/v1/settings/console.charts", json={"value": 2})
+    assert [one["value"] for one in (await client.get("/api/v1/settings")).json()] == [2]
+    assert (await client.delete("/api/v1/settings/console.charts")).status_code == 204
+    assert (await client.delete("/api/v1/settings/console.charts")).status_code == 404
+    for name in ("a b", "-", "x" * 101):
+        assert (await client.put(f"/api/v1/settings/{name}", json={"value": 1})).status_code == 422
+
+
+async def test_hosts_and_the_ledger(web: Web, store: Store) -> None:
+    await store.write([probes(1, 20), batch(usage(1), source="metrics"), batch(usage(9), source="metrics", epoch=2)])
+    client = await web.with_token("viewer", [Right.READ_HOSTS])
+    (host,) = (await client.get("/api/v1/hosts")).json()
+    assert host["host"] == "sensor-1" and host["usage"]["cpu_percent"] == 12.5 and host["events"]["logs"] == 20
+    ledger = (await client.get("/api/v1/ledger")).json()
+    missing = {(one["source"], one["epoch"]): one["missing"] for one in ledger}
+    assert missing == {("sniffer", 1): 0, ("metrics", 1): 0, ("metrics", 2): 8}
+
+
+@pytest.mark.parametrize("role", ["viewer", "admin"])
+async def test_health_where_no_siemd_runs(sqlite_web: Web, role: Any) -> None:
+    client = await sqlite_web.as_role(role)
+    assert (await client.get("/api/v1/health")).json() == {"running": False, "components": []}
+    detail = await client.get("/api/v1/health/detail")
+    assert detail.status_code == (200 if role == "admin" else 403)
+    about = (await client.get("/api/v1/about")).json()
+    assert about["name"] == "siemd" and about["store"] == "sqlite" and about["version"]
