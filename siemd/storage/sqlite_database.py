@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -142,7 +142,9 @@ class SqliteDatabase:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             reader.interrupt()
-            await asyncio.wait([running])
+            while not running.done():  # cancelled again: a connection that a thread uses must never be closed
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([running])
             if not running.cancelled():
                 running.exception()  # it was interrupted, and nobody waits to hear so
             raise

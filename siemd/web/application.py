@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from litestar import Litestar, Request
@@ -123,7 +123,7 @@ def is_own_page(connection: Connection) -> bool:
     return is_same_origin(connection.headers.get("origin", ""), client(connection).scheme, host)
 
 
-async def is_still_allowed(services: Services, connection: Connection, rights: Iterable[Right]) -> bool:
+async def is_still_allowed(services: Services, connection: Connection, *rights: Right) -> bool:
     """Whether who opened a connection that stays (a WebSocket) may still do so: ask every few seconds."""
     principal = await services.identify(connection, touch=False)
     return principal is not None and all(map(principal.may, rights))

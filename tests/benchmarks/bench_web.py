@@ -90,7 +90,6 @@ def _ask(origin: str, token: str, paths: list[str], rate: float = 0) -> subproce
 def _told(process: subprocess.Popen[bytes]) -> dict[str, float]:
     output, _error = process.communicate()
     told: dict[str, float] = json.loads(output)
-    assert not told["failed"], told
     return told
 
 
@@ -184,7 +183,7 @@ def _on(name: str, folder: Path, url: str) -> list[tuple[str, str]]:
         ),
         (
             f"{name}, those requests",
-            f"{told['rate']:,.0f}/s answered, half within {told['median_ms']:.0f} ms, 99 % within {told['p99_ms']:.0f}",
+            f"{told['rate']:,.0f}/s, {told['failed']:.0f} refused, half within {told['median_ms']:.0f} ms",
         ),
     ]
     return results

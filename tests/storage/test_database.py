@@ -230,3 +230,24 @@ async def test_a_file_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:
 def test_a_wrong_url_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"storage\.url"):
         open_database(StorageConfig(url="oracle:x"), tmp_path)
+
+
+async def test_a_query_that_is_cancelled_twice_ends_before_its_connection(tmp_path: Path) -> None:
+    """Closing a connection that a thread still uses would end the process."""
+    database = open_database(StorageConfig(url="sqlite:"), tmp_path)
+    await database.open()
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT SUM(i) AS s FROM n"
+
+    async def cancelled_often() -> None:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(database.fetch(endless))
+        await asyncio.sleep(0.01)
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+        assert task.cancelled()
+
+    for _ in range(20):
+        await asyncio.gather(*(cancelled_often() for _ in range(4)))
+    assert await database.fetch("SELECT 1 AS one") == [{"one": 1}]
+    await database.close()

@@ -176,7 +176,7 @@ class _Talk:
         wanted = {Right.SELF}
         for question in self._client.questions.values():
             wanted.add(Right.READ_ALERTS if question.table == ALERTS else Right.READ_EVENTS)
-        return await is_still_allowed(self._services, self._socket, wanted)
+        return await is_still_allowed(self._services, self._socket, *wanted)
 
 
 HANDLERS = [live]
