@@ -27,6 +27,7 @@ MAX_EAGER_SEARCHES = 64  # on one field
 MAX_REMEMBERED_BYTES = 16 << 10
 REST_BYTES = 2 << 10  # of a compiled condition, roughly
 MAX_SHAPES = 256
+MAX_SHAPE_CHARACTERS = 8_192
 _NO_MATCHES: Indices = ()
 _TEXT, _WHOLE = frozenset((str,)), frozenset((int,))
 _FOREVER_MISSING = repeat(MISSING)
@@ -175,9 +176,11 @@ class Program:
             shape = tuple(event.fields)
             picks = self._picks.get(shape)
             if picks is None:
+                picks = self._pick(event.fields)
                 if len(self._picks) >= MAX_SHAPES:
                     self._picks.clear()
-                picks = self._picks[shape] = self._pick(event.fields)
+                if sum(map(len, shape)) <= MAX_SHAPE_CHARACTERS:  # whoever names the fields must not fill the memory
+                    self._picks[shape] = picks
             texts, numbers = picks[0](event.fields), picks[1](event.fields)
             if _TEXT.issuperset(map(type, texts)) and _WHOLE.issuperset(map(type, numbers)):
                 if self._numbers_matter:

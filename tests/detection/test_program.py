@@ -310,3 +310,15 @@ def test_a_negated_keyword_that_is_a_pattern_is_looked_at() -> None:
     rules = [rule_of(source, {"|re": "^evil$"}, {"A": "x"}, "not a"), rule_of(source, ["e*il"], {"A": "x"}, "not a")]
     for text in ("evil", "so evil", "good"):
         assert list(Matcher(rules).match(log(A=text))) == PlainMatcher(rules).match(log(A=text)), text
+
+
+def test_names_of_fields_are_remembered_only_while_they_are_few_and_short() -> None:
+    rule = rule_of({"product": "windows"}, ["evil"], ["evil"], "a")
+    matcher = Matcher([rule])
+    one = matcher.program(("windows", "c", 0))
+    for number in range(program.MAX_SHAPES + 10):
+        names = {f"{number}": "evil", "long" * 3_000: "x"} if number % 2 else {f"{number}": "evil"}
+        event = LogEvent(time_us=0, table="channel_logs", platform="windows", channel="c", fields=names)
+        assert matcher.match(event) == (0,)
+    assert 0 < len(one._picks) <= program.MAX_SHAPES
+    assert max(len("".join(shape)) for shape in one._picks) <= program.MAX_SHAPE_CHARACTERS
