@@ -25,7 +25,7 @@ async def live(socket: WebSocket[Any, Any, Any], services: TheServices) -> None:
     await socket.accept()
     while True:
         await socket.receive_text()
-        await socket.send_text(str(await is_still_allowed(services, socket, [Right.READ_ALERTS])))
+        await socket.send_text(str(await is_still_allowed(services, socket, Right.READ_ALERTS)))
 
 
 @pytest.fixture
