@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 
@@ -39,7 +40,8 @@ def unreached(
         return Undelivered(f"{where} refused the connection", "is the service running, and is the port right?")
     if isinstance(error, TimeoutError):
         return Undelivered(f"{where} did not answer in time", "check the server and the network between")
-    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError | EOFError):
+    gone = getattr(error, "errno", None) in (errno.ENOTCONN, errno.ESHUTDOWN)  # a reset came before our own end
+    if gone or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError | EOFError):
         return Undelivered(f"{where} closed the connection half way", "see the log of that server")
     if isinstance(error, ssl.SSLError):
         reason = error.reason or str(error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siemd.notify.base import Message, Undelivered
+from siemd.notify.connect import unreached
 from siemd.notify.syslog import MAX_DATAGRAM, Syslog, SyslogConfig, encode, octet_counted
 from support.certificates import Certificates
 from support.syslogd import Syslogd, frames, parse
@@ -110,3 +113,8 @@ def test_a_datagram_has_its_size(message: Message) -> None:
 def test_tls_files_are_for_tls() -> None:
     config = SyslogConfig(host="h", transport="tcp", ca="x.pem")
     assert [key for key, _message, _hint in config.mistakes()] == ["ca"]
+
+
+def test_a_reset_that_comes_before_our_own_end_is_told_as_one() -> None:
+    error = OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+    assert "closed the connection half way" in str(unreached(error, "logs.example:514"))
