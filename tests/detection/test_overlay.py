@@ -14,6 +14,7 @@ from siemd.detection.config import ImportedConfig
 from siemd.detection.overlay import read_overlay
 from siemd.detection.rule import AnyRule, Correlation
 from siemd.errors import FileError
+from siemd.events import NetworkEvent
 
 RULES = """
 title: Probe
@@ -325,3 +326,25 @@ def test_any_yaml_is_read_or_refused_with_a_place(entries: list[Any]) -> None:
 def test_any_text_is_read_or_refused(text: str) -> None:
     changes, problems = read_overlay("o.yml", text)
     assert not changes or not problems
+
+
+def test_a_filter_gets_the_placeholders_of_the_configuration(place: Place) -> None:
+    overlay = "overlay: [{rules: probe, filter: {source_ip|expand: '%scanners%'}}]"
+    ruleset = place.whole(overlay, placeholders={"scanners": ["10.0.0.1", "10.0.0.2"]})
+    events = [
+        NetworkEvent(time_us=1, event_type="probe", source_ip=source) for source in ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    ]
+    alerts = Detector(ruleset, DetectionConfig(), "h").process(events)
+    assert [alert.group["source_ip"] for alert in alerts] == ["10.0.0.3"]
+
+
+def test_a_filter_whose_placeholders_have_no_values_is_a_mistake(place: Place) -> None:
+    ruleset = place.load("overlay: [{rules: probe, filter: {source_ip|expand: '%scanners%'}}]")
+    (problem,) = ruleset.problems
+    assert "overlay.yml:1:" in str(problem)
+    assert "%scanners% has no values" in str(problem)
+
+
+def test_a_range_that_can_never_hold_is_a_mistake(place: Place) -> None:
+    (problem,) = place.load("overlay: [{rules: many_pings, condition: {gte: 5, lte: 2}}]").problems
+    assert "can never hold" in str(problem)
