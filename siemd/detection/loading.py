@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from siemd.detection.config import DetectionConfig
+from siemd.detection.config import BUILTIN, IMPORTED, DetectionConfig
 from siemd.detection.overlay import Change, read_overlay
+from siemd.detection.package import put_back
 from siemd.detection.reader import Placeholders
 from siemd.detection.rule import AnyRule, Filter
 from siemd.detection.rulefile import read_rules
@@ -33,13 +34,16 @@ def load_ruleset(
 ) -> Ruleset:
     """Read every *.yml and *.yaml below the paths (or those that the configuration names), in the order of their names.
 
-    With a configuration also its overlay, policy and suppressions. managed: by name the text that stands for one of the
-    files that the API writes, to learn what would become of it. Never raises for what is wrong with a rule or a
-    path: see `Ruleset.problems`.
+    With a configuration also its overlay, policy and suppressions; an import that was killed halfway is undone.
+    managed: by name the text that stands for one of the files that the API writes, to learn what would become of it.
+    Never raises for what is wrong with a rule or a path: see `Ruleset.problems`.
     """
     if not isinstance(source, DetectionConfig):
         rules, problems = _read_all(source, "rules", {})
         return Ruleset(rules, problems, disabled)
+    named = (Path(name) for name in source.rules if name not in (BUILTIN, IMPORTED))
+    imported = imported_folder(source)
+    back = put_back([*named, *([imported] if imported and IMPORTED in source.rules else [])])
     rules, problems = _read_all(rule_folders(source), "rules", source.placeholders)
     changes: list[Change] = []
     overlays, missing = existing(overlay_files(source), "overlay")
@@ -51,9 +55,9 @@ def load_ruleset(
     files, also_missing = existing(suppression_files(source), "suppressions")
     suppressions, wrong = load_suppressions(_with(texts, files, MANAGED_SUPPRESSIONS), texts)
     problems += [*wrong, *missing, *also_missing]
-    imported = imported_folder(source)
     policy = Policy(imported, source.imported) if imported else None
     ruleset = Ruleset(rules, problems, source.disabled, changes, policy, suppressions)
+    ruleset.warnings += back
     ruleset.warnings += suppressions.unmatched([rule for rule in ruleset.rules if ruleset.alerts(rule)])
     return ruleset
 

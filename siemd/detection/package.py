@@ -1,7 +1,8 @@
 """Takes rules out of a file, a folder or a release package (zip) into a folder of siemd's; a package may be hostile.
 
 Only YAML files that hold rules are taken, never links; a name that leads out of the folder, or sizes beyond measure,
-refuse the whole package. The folder appears whole or not at all, and replaces the import of the same name before it.
+refuse the whole package. The folder appears whole or not at all, whatever ends the import or the machine, and replaces
+the import of the same name before it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, NoReturn
@@ -21,19 +22,20 @@ from typing import IO, NoReturn
 import msgspec
 
 from siemd.detection.rulefolders import IMPORT_MARK, MAX_FILES, SUFFIXES
-from siemd.errors import UserError
+from siemd.errors import FileError, UserError
 from siemd.lock import try_lock
 from siemd.yamlfile import MAX_FILE_BYTES
 
 MAX_PACKAGE_BYTES = 32 << 20  # of a zip: its directory is read whole
 MAX_TOTAL_BYTES = 256 << 20
 MAX_RATIO = 200  # of text to its compressed size; YAML packs 3 to 10 times, a bomb a thousand times
+REPLACED = ".replaced"
 MAX_NAME = 400
 MAX_DEPTH = 20
 _KIND = re.compile(rb"""(?m)^["']?(detection|correlation|filter)["']?\s*:""")
 _TITLE = re.compile(rb"""(?m)^["']?title["']?\s*:""")
 _FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\\]')
-_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])\s*(\..*)?")  # Windows minds no blank
 
 
 class Imported(msgspec.Struct, kw_only=True):
@@ -56,7 +58,7 @@ def import_rules(source: Path, folder: Path) -> Imported:
             f"{folder} lies inside of {source}", "import from elsewhere, or choose another folder with --to"
         )
     result = Imported(folder=folder)
-    staging = real.with_name(f".{real.name}.importing")  # hidden, so a running siemd does not read it yet
+    staging = _staging(real)
     try:
         staging.mkdir(parents=True, exist_ok=True)
         with _alone(staging, folder) as mark:
@@ -70,6 +72,8 @@ def import_rules(source: Path, folder: Path) -> Imported:
             whence = str(source.absolute()).encode("utf-8", "replace").decode()
             mark.write(msgspec.json.encode({"from": whence, "files": result.files}).decode())
             mark.flush()
+            os.fsync(mark.fileno())
+            _write_through(staging)
             if os.name == "nt":
                 mark.close()  # Windows moves no folder with an open file
             _swap(staging, real)
@@ -118,6 +122,37 @@ def _is_at(file: IO[str], path: Path) -> bool:
         return False
 
 
+def put_back(folders: Iterable[Path]) -> list[FileError]:
+    """Bring back what an import that was killed had moved aside, in these folders or in their place, and say so."""
+    told: list[FileError] = []
+    for folder in dict.fromkeys(one for path in folders for one in _halfway(path)):
+        staging = _staging(folder)
+        try:
+            staging.mkdir(exist_ok=True)
+            with _alone(staging, folder):
+                _recover(folder)
+        except UserError:
+            continue  # an import is about to put its folder there
+        except OSError as error:
+            said, hint = f"its rules are missing: {error.strerror or error}", "import them again"
+        else:
+            said, hint = "the rules that it was to replace are in use again", "import them again to have the new ones"
+        told.append(FileError(folder, 0, 0, f"an import was ended halfway, {said}", hint))
+    return told
+
+
+def _halfway(path: Path) -> Iterator[Path]:
+    """The folders at or below a path that are not there, while what they are to replace stands beside them."""
+    try:
+        entries = list(path.iterdir()) if path.is_dir() else []
+    except OSError:
+        entries = []
+    hidden = [name for entry in entries if entry.name.endswith(REPLACED) and (name := entry.name[1 : -len(REPLACED)])]
+    for folder in (path.resolve(), *(path / name for name in hidden)):
+        if folder.name and not folder.exists() and (_old(folder) / IMPORT_MARK).is_file():
+            yield folder
+
+
 def _recover(folder: Path) -> None:
     """Put back the folder that an import which was killed had moved aside."""
     old = _old(folder)
@@ -126,7 +161,11 @@ def _recover(folder: Path) -> None:
 
 
 def _old(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.replaced")
+    return folder.with_name(f".{folder.name}{REPLACED}")
+
+
+def _staging(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.importing")  # hidden, so a running siemd does not read it yet
 
 
 def name_of(source: Path) -> str:
@@ -188,7 +227,28 @@ def _swap(staging: Path, folder: Path) -> None:
         if old.exists():
             old.rename(folder)
         raise
+    _write_names(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_through(folder: Path) -> None:
+    """Have all of a folder on the disk, so that it is not there with empty files after a power failure."""
+    for root, _, files in os.walk(folder):
+        for name in files:
+            if name != IMPORT_MARK:  # its writer sees to it
+                with Path(root, name).open("r+b") as file:
+                    os.fsync(file.fileno())
+        _write_names(Path(root))
+
+
+def _write_names(folder: Path) -> None:
+    if os.name == "nt":
+        return  # a folder can't be opened there, and NTFS keeps a journal of names
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _from_folder(source: Path, result: Imported) -> Iterator[tuple[PurePosixPath, bytes]]:

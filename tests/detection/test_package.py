@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import stat
 import struct
 import subprocess
@@ -16,7 +17,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from siemd.detection import package
+from siemd.detection import DetectionConfig, load_ruleset, package
+from siemd.detection.config import IMPORTED, ImportedConfig
 from siemd.detection.package import import_rules, name_of
 from siemd.detection.rulefolders import IMPORT_MARK
 from siemd.errors import UserError
@@ -130,6 +132,13 @@ HOSTILE_NAMES = [
     "x" * 500 + ".yml",
     "/".join(["d"] * 30) + "/a.yml",
     "../readme.md",
+    "CONIN$.yml",
+    "conout$.yml",
+    "COM¹.yml",
+    "x/LPT³.yml",
+    "aux .yml",
+    "com1 /x.yml",
+    "nul .x.yml",
 ]
 
 
@@ -206,7 +215,8 @@ def test_a_damaged_package_is_told(tmp_path: Path) -> None:
 IMPORT = """
 import os, sys
 from pathlib import Path
-from siemd.detection import package
+from siemd.detection import DetectionConfig, load_ruleset, package
+from siemd.detection.config import IMPORTED, ImportedConfig
 step, source, folder = sys.argv[1:]
 def stop(*_):
     print("there", flush=True)
@@ -276,6 +286,69 @@ def test_an_import_that_was_killed_leaves_nothing_behind(
     assert files_below(tmp_path / "rules") == [f"x/{IMPORT_MARK}", "x/old.yml"]
     assert import_rules(packed(tmp_path / "3.zip", ("mine.yml", RULE)), target).replaced
     assert files_below(tmp_path / "rules") == [f"x/{IMPORT_MARK}", "x/mine.yml"]
+
+
+@pytest.mark.parametrize(
+    ("name", "linked"), [(IMPORTED, False), ("rules", False), ("rules/x", False), ("rules/x", True)]
+)
+def test_loading_puts_back_what_a_killed_import_moved_aside(
+    tmp_path: Path, stopped_import: Callable[[str], subprocess.Popen[str]], name: str, linked: bool
+) -> None:
+    target = tmp_path / "rules" / "x"
+    if linked:
+        (tmp_path / "rules").mkdir()
+        (tmp_path / "disk").mkdir()
+        target.symlink_to(tmp_path / "disk" / "y")
+    import_rules(packed(tmp_path / "1.zip", ("old.yml", RULE)), target)
+    killed = stopped_import("moved")
+    imported = ImportedConfig(folder=str(tmp_path / "rules"))
+    config = DetectionConfig(rules=[name if name == IMPORTED else str(tmp_path / name)], imported=imported)
+    going_on = load_ruleset(config)
+    assert going_on.rules == []
+    assert not [one for one in going_on.warnings if "ended halfway" in str(one)]
+    killed.kill()
+    killed.communicate()
+    ruleset = load_ruleset(config)
+    assert [Path(rule.path).name for rule in ruleset.rules] == ["old.yml"]
+    (warning,) = ruleset.warnings
+    assert "an import was ended halfway, the rules that it was to replace are in use again" in str(warning)
+    assert load_ruleset(config).warnings == []
+    assert files_below(target.resolve().parent) == [
+        f"{target.resolve().name}/{one}" for one in (IMPORT_MARK, "old.yml")
+    ]
+
+
+def test_an_import_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files and folders first, then the names; only then goes what was replaced."""
+    written: set[int] = set()
+    steps: list[tuple[str, bool]] = []
+    sync, rename, remove = os.fsync, Path.rename, shutil.rmtree
+
+    def fsync(descriptor: int) -> None:
+        sync(descriptor)
+        written.add(os.fstat(descriptor).st_ino)
+
+    def renamed(self: Path, target: Path) -> Path:
+        if self.name.endswith(".importing"):
+            written.discard(self.parent.stat().st_ino)
+            below = [self, *self.rglob("*")]
+            steps.append(("placed", all(one.stat().st_ino in written for one in below)))
+        return rename(self, target)
+
+    def removed(path: Path, **more: bool) -> None:
+        if Path(path).exists() and Path(path).name.endswith(".replaced"):
+            steps.append(("removed", Path(path).parent.stat().st_ino in written))
+        remove(path, **more)
+
+    source = packed(tmp_path / "1.zip", ("a.yml", RULE), ("deep/er/b.yml", RULE))
+    import_rules(source, tmp_path / "rules" / "x")
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "rename", renamed)
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    import_rules(source, tmp_path / "rules" / "x")
+    folders_too = os.name != "nt"
+    assert [name for name, _ in steps] == ["placed", "removed"]
+    assert [done for _, done in steps] == [folders_too, folders_too]
 
 
 def test_a_link_to_the_folder_stays_one(tmp_path: Path) -> None:
