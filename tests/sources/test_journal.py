@@ -29,7 +29,14 @@ def messages(events: list, start: str) -> list[str]:  # type: ignore[type-arg]
 
 
 def journalctls() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children(recursive=True) if p.name() == "journalctl"]
+    return [p for p in psutil.Process().children(recursive=True) if is_journalctl(p)]
+
+
+def is_journalctl(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "journalctl"
+    except psutil.NoSuchProcess:  # it ended meanwhile
+        return False
 
 
 def config(journald: Journald, newest: int = 1000) -> JournalConfig:
