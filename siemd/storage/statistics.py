@@ -297,6 +297,11 @@ async def _bounds(database: Database, counted: Counted) -> tuple[int, int]:
     return clamp_time_us(start_us), clamp_time_us(end_us)
 
 
+def fitting_width_s(start_us: int, end_us: int, buckets: int) -> int:
+    """The smallest width with which a range has at most so many buckets; else the largest there is."""
+    return next((width for width in WIDTHS_S if end_us - start_us <= width * SECOND_US * buckets), WIDTHS_S[-1])
+
+
 def _width(start_us: int, end_us: int, width_s: int | None, buckets: int, state: State) -> int:
     if width_s is not None:
         if width_s not in WIDTHS_S:
@@ -307,8 +312,7 @@ def _width(start_us: int, end_us: int, width_s: int | None, buckets: int, state:
     if not 0 < buckets <= MAX_BUCKETS:
         raise BadQuery(f"buckets is 1 to {MAX_BUCKETS}", field="buckets")
     range_us = end_us - start_us
-    fitting = [width for width in WIDTHS_S if range_us <= width * SECOND_US * buckets]
-    step_s = fitting[0] if fitting else WIDTHS_S[-1]
+    step_s = fitting_width_s(start_us, end_us, buckets)
     minutes_us = None if state.minutes_since_s is None else state.minutes_since_s * SECOND_US
     if state.hours and range_us >= _HOURS_FROM_US and (minutes_us is None or start_us < minutes_us):
         step_s = max(step_s, HOUR_S)

@@ -41,6 +41,7 @@ async def test_incidents_are_listed_and_counted_as_asked(web: Web, store: Store)
     assert (await act(client, "close", ids[0], verdict="false_positive")).status_code == 200
     await web.user("ada", "analyst")
     assert (await act(client, "assign", ids[1], assignee="Ada")).status_code == 200
+    assert (await client.get("/api/v1/assignees")).json() == ["ada", "the-analyst"]
 
     async def listed(**params: str) -> set[str]:
         page = (await client.get("/api/v1/alerts", params=params)).json()

@@ -83,6 +83,30 @@ async def test_hosts_and_the_ledger(web: Web, store: Store) -> None:
     assert missing == {("sniffer", 1): 0, ("metrics", 1): 0, ("metrics", 2): 8}
 
 
+async def test_usage_over_time(web: Web, store: Store) -> None:
+    await store.write([batch(usage(1), usage(2, cpu_percent=87.5), source="metrics")])
+    client = await web.as_role("viewer")
+    told = (await client.get("/api/v1/usage", params={"start": "-24h", "buckets": 50})).json()
+    (series,) = told["hosts"]
+    assert series["host"] == "sensor-1" and told["width_s"] == 1800 and len(told["times"]) == 1
+    assert series["measurements"]["cpu_percent"] == [50.0]
+    assert (await client.get("/api/v1/usage", params={"host": "nobody"})).json()["hosts"] == []
+    for wrong in ({"buckets": 0}, {"start": "1970-01-01T00:00:00Z"}, {"host": "x" * 300}):
+        assert (await client.get("/api/v1/usage", params=wrong)).status_code == 422, wrong
+
+
+async def test_what_is_known_of_addresses(sqlite_web: Web) -> None:
+    client = await sqlite_web.as_role("viewer")
+    asked = "192.168.0.1,8.8.8.8,2001:4860:4860::8888,127.0.0.1,fe80::1,224.0.0.1,<b>x,0.0.0.0"
+    told = (await client.get("/api/v1/addresses", params={"address": asked})).json()
+    assert [one["address"] for one in told] == asked.split(",")
+    assert [one["country"] for one in told] == ["", "US", "US", *[""] * 5]
+    kinds = ["private", "global", "global", "loopback", "link_local", "multicast", "", "unspecified"]
+    assert [one["kind"] for one in told] == kinds
+    assert (await client.get("/api/v1/addresses", params={"address": ",".join(["::1"] * 501)})).status_code == 422
+    assert (await client.get("/api/v1/addresses")).status_code == 422
+
+
 @pytest.mark.parametrize("role", ["viewer", "admin"])
 async def test_health_where_no_siemd_runs(sqlite_web: Web, role: Any) -> None:
     client = await sqlite_web.as_role(role)

@@ -264,7 +264,13 @@ async def test_counts(web: Web, store: Store) -> None:
     assert line["total"] == 250 and sum(line["series"][0]["counts"]) == 250
     assert len(line["times"]) == len(line["series"][0]["counts"]) <= 201
     assert (await client.get("/api/v1/statistics/alerts/total")).json() == {"total": 1}
-    for wrong in ("top?field=nothing", "top", "timeline?width=7", "timeline?by=message", "timeline?width=1&start=-9d"):
+    (pair,) = (await client.get("/api/v1/statistics/logs/pairs")).json()
+    assert (pair["source"], pair["target"], pair["count"]) == ("192.0.2.7", "192.0.2.1", 250)
+    assert pair["last_seen"].endswith("Z")
+    by_kind = {"source": "event_type", "target": "protocol", "filter": "source_ip:eq:10.9.9.9"}
+    assert (await client.get("/api/v1/statistics/logs/pairs", params=by_kind)).json() == []
+    for wrong in ("top?field=nothing", "top", "timeline?width=7", "timeline?by=message", "timeline?width=1&start=-9d",
+                  "pairs?source=count", "pairs?target=fields", "pairs?source=x'--", "pairs?limit=501"):  # fmt: skip
         assert (await client.get(f"/api/v1/statistics/logs/{wrong}")).status_code == 422, wrong
     only = await web.with_token("viewer", [Right.READ_STATISTICS])
     assert (await only.get("/api/v1/statistics/logs/total")).status_code == 200

@@ -7,6 +7,7 @@ from litestar.types import ControllerRouterHandler
 from siemd.web import openapi, pages
 from siemd.web.api import (
     account,
+    addresses,
     alerts,
     audit,
     events,
@@ -41,6 +42,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     *rule_tests.HANDLERS,
     *suppressions.HANDLERS,
     *hosts.HANDLERS,
+    *addresses.HANDLERS,
     *health.HANDLERS,
     *views.HANDLERS,
     *settings.HANDLERS,

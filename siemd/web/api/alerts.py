@@ -172,6 +172,12 @@ async def count_alerts(
     return msgspec.convert(found, IncidentCounts)
 
 
+@get("/api/v1/assignees", opt=TRIAGE, tags=["alerts"])
+async def list_assignees(services: TheServices) -> list[str]:
+    """The names of the accounts that an incident may be assigned to."""
+    return sorted(user.name for user in await services.users.all() if not user.disabled and user.role != "viewer")
+
+
 @get("/api/v1/alerts/{incident_id:str}", opt=READ, tags=["alerts"])
 async def show_alert(incident_id: IncidentId, services: TheServices) -> WholeIncident:
     """One incident with its evidence, its comments, and whom it was told."""
@@ -254,4 +260,4 @@ def _incident(row: dict[str, Any]) -> Incident:
     return msgspec.convert(row, Incident)
 
 
-HANDLERS = [list_alerts, count_alerts, show_alert, show_past, triage_alerts, comment_alert]
+HANDLERS = [list_alerts, count_alerts, list_assignees, show_alert, show_past, triage_alerts, comment_alert]

@@ -8,8 +8,11 @@ import msgspec
 from litestar import get
 from litestar.params import QueryParameter
 
-from siemd.storage.hosts import Host, hosts_overview, ledger
+from siemd.events import now_us
+from siemd.storage.hosts import Host, hosts_overview, ledger, usage_over_time
+from siemd.storage.statistics import MAX_BUCKETS, fitting_width_s
 from siemd.web.access.roles import Right
+from siemd.web.asking import OF_A_DAY, TheAsked
 from siemd.web.services import TheServices
 
 READ = {"right": Right.READ_HOSTS}
@@ -44,4 +47,49 @@ async def list_ledger(
     return [msgspec.convert({**row, "missing": int(row["missing"])}, LedgerEntry) for row in rows]
 
 
-HANDLERS = [list_hosts, list_ledger]
+class UsageSeries(msgspec.Struct):
+    """Means of one host's measurements, one a bucket; null where there is none. Rates are per second."""
+
+    host: str
+    measurements: dict[str, list[float | None]]
+
+
+class Usage(msgspec.Struct):
+    """times: the buckets' starts (UTC, RFC 3339), width_s apart, oldest first."""
+
+    width_s: int
+    times: list[str]
+    hosts: list[UsageSeries]
+
+
+@get("/api/v1/usage", opt=READ, tags=["hosts"], dependencies=OF_A_DAY)
+async def show_usage(
+    asked: TheAsked,
+    services: TheServices,
+    host: Annotated[str, QueryParameter(max_length=255, description="One host; empty: all.")] = "",
+    buckets: Annotated[int, QueryParameter(ge=1, le=MAX_BUCKETS, description="At most.")] = 200,
+) -> Usage:
+    """CPU, RAM, disk, network and load of hosts over time. Filters and words are not looked at."""
+    end_us = now_us() if asked.end_us is None else asked.end_us
+    start_us = min(asked.start_us, end_us)
+    width_s = fitting_width_s(start_us, end_us, buckets)
+    rows = await usage_over_time(
+        services.database,
+        host=host,
+        start_us=start_us,
+        end_us=end_us,
+        width_s=width_s,
+        timeout_s=services.web.limits.query_time_s,
+    )
+    times = sorted({row["time"] for row in rows})
+    place = {time: index for index, time in enumerate(times)}
+    found: dict[str, UsageSeries] = {}
+    for row in rows:
+        index, name = place[row.pop("time")], row.pop("host")
+        series = found.setdefault(name, UsageSeries(name, {key: [None] * len(times) for key in row}))
+        for key, value in row.items():
+            series.measurements[key][index] = None if value is None else float(value)
+    return Usage(width_s, times, list(found.values()))
+
+
+HANDLERS = [list_hosts, list_ledger, show_usage]

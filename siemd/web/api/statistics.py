@@ -9,6 +9,7 @@ from litestar import get
 from litestar.params import FromPath, QueryParameter
 
 from siemd.events import now_us
+from siemd.storage.pairs import MAX_PAIRS, Pair, top_pairs
 from siemd.storage.statistics import (
     MAX_BUCKETS,
     MAX_TOP,
@@ -101,6 +102,22 @@ async def count_over_time(
     )
 
 
+@get("/api/v1/statistics/{table:str}/pairs", opt=READ, tags=["statistics"], dependencies=OF_A_DAY)
+async def count_pairs(
+    table: FromPath[CountedTable],
+    asked: TheAsked,
+    principal: Caller,
+    services: TheServices,
+    source: Annotated[str, QueryParameter(max_length=64, description="A text column.")] = "source_ip",
+    target: Annotated[str, QueryParameter(max_length=64, description="Another.")] = "destination_ip",
+    limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAIRS, description="How many pairs.")] = 100,
+) -> list[Pair]:
+    """Who had to do with whom: the most frequent pairs of two fields' values."""
+    counted = _counted(principal, table, asked)
+    timeout_s = services.web.limits.query_time_s
+    return await top_pairs(services.database, counted, source, target, limit=limit, timeout_s=timeout_s)
+
+
 def _counted(principal: Principal, table: str, asked: Asked) -> Counted:
     if table == "alerts" and not principal.may(Right.READ_ALERTS):
         raise Refused(403, f"counting alerts wants the right {Right.READ_ALERTS} too")
@@ -110,4 +127,4 @@ def _counted(principal: Principal, table: str, asked: Asked) -> Counted:
     )
 
 
-HANDLERS = [count_events, count_values, count_over_time]
+HANDLERS = [count_events, count_values, count_over_time, count_pairs]
