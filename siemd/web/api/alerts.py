@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta
 
@@ -19,7 +20,7 @@ from siemd.storage.incidents import (
 from siemd.storage.search import MAX_ROWS
 from siemd.storage.triage import MAX_COMMENT_CHARS, MAX_INCIDENTS, MAX_NAME_CHARS, Changed, Comment, State
 from siemd.web.access.roles import Right
-from siemd.web.asking import OF_A_MONTH, Asked, TheAsked, comma_list, next_link
+from siemd.web.asking import OF_A_MONTH, TheAsked, comma_list, next_link
 from siemd.web.notifications import Notification, notifications_of
 from siemd.web.problems import Refused, not_found
 from siemd.web.services import Caller, TheServices, actor
@@ -127,11 +128,8 @@ class NewComment(msgspec.Struct, forbid_unknown_fields=True):
     text: Annotated[str, Meta(min_length=1, max_length=MAX_COMMENT_CHARS)]
 
 
-@get("/api/v1/alerts", opt=READ, tags=["alerts"], dependencies=OF_A_MONTH)
-async def list_alerts(
+def _wanted(
     asked: TheAsked,
-    request: Request[Any, Any, Any],
-    services: TheServices,
     states: Annotated[str, _listed("new, acknowledged, closed", "state")] = "",
     assignee: Annotated[str, _listed("Names; - for nobody")] = "",
     verdict: Annotated[str, _listed("true_positive, false_positive")] = "",
@@ -140,34 +138,48 @@ async def list_alerts(
     rule: Annotated[str, _listed("Names of rules")] = "",
     host: Annotated[str, _listed("Hosts")] = "",
     tag: Annotated[str, _listed("Tags such as attack.t1046")] = "",
+) -> Incidents:
+    """The incidents that a query asks for."""
+    return Incidents(
+        start_us=asked.start_us,
+        end_us=asked.end_us,
+        filters=asked.filters,
+        words=asked.words,
+        states=comma_list(states),
+        assignees=["" if name == "-" else name for name in comma_list(assignee)],
+        verdicts=comma_list(verdict),
+        statuses=comma_list(status),
+        levels=comma_list(level),
+        rules=comma_list(rule),
+        hosts=comma_list(host),
+        tags=comma_list(tag),
+    )
+
+
+Wanted = NamedDependency[Incidents]
+WANTED: Any = {**OF_A_MONTH, "wanted": Provide(_wanted, sync_to_thread=False)}
+
+
+@get("/api/v1/alerts", opt=READ, tags=["alerts"], dependencies=WANTED)
+async def list_alerts(
+    wanted: Wanted,
+    request: Request[Any, Any, Any],
+    services: TheServices,
     sort: FromQuery[Literal["last_seen", "first_seen", "level", "count", "rule"]] = "last_seen",
     order: FromQuery[Literal["desc", "asc"]] = "desc",
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_ROWS)] = 100,
     cursor: Annotated[str, QueryParameter(max_length=2000)] = "",
 ) -> Response[IncidentPage]:
     """One page of incidents that were last seen in the time range (the last 30 days when none is given)."""
-    wanted = _question(asked, states, assignee, verdict, status, level, rule, host, tag)
     wanted.sort, wanted.descending, wanted.limit, wanted.cursor = sort, order == "desc", limit, cursor
     page = await list_incidents(services.database, wanted, timeout_s=services.web.limits.query_time_s)
     made = IncidentPage([_incident(row) for row in page.rows], page.next)
     return Response(made, headers=next_link(request, services.web.base_path, page.next))
 
 
-@get("/api/v1/alerts/counts", opt=READ, tags=["alerts"], dependencies=OF_A_MONTH)
-async def count_alerts(
-    asked: TheAsked,
-    services: TheServices,
-    states: Annotated[str, _listed("new, acknowledged, closed", "state")] = "",
-    assignee: Annotated[str, _listed("Names; - for nobody")] = "",
-    verdict: Annotated[str, _listed("true_positive, false_positive")] = "",
-    status: Annotated[str, _listed("open, closed")] = "",
-    level: Annotated[str, _listed("Levels")] = "",
-    rule: Annotated[str, _listed("Names of rules")] = "",
-    host: Annotated[str, _listed("Hosts")] = "",
-    tag: Annotated[str, _listed("Tags such as attack.t1046")] = "",
-) -> IncidentCounts:
+@get("/api/v1/alerts/counts", opt=READ, tags=["alerts"], dependencies=WANTED)
+async def count_alerts(wanted: Wanted, services: TheServices) -> IncidentCounts:
     """How many incidents the same question finds."""
-    wanted = _question(asked, states, assignee, verdict, status, level, rule, host, tag)
     found = await count_incidents(services.database, wanted, timeout_s=services.web.limits.query_time_s)
     return msgspec.convert(found, IncidentCounts)
 
@@ -235,25 +247,6 @@ async def comment_alert(
     if made is None:
         raise not_found("alert")
     return made
-
-
-def _question(
-    asked: Asked, states: str, assignee: str, verdict: str, status: str, level: str, rule: str, host: str, tag: str
-) -> Incidents:
-    return Incidents(
-        start_us=asked.start_us,
-        end_us=asked.end_us,
-        filters=asked.filters,
-        words=asked.words,
-        states=comma_list(states),
-        assignees=["" if name == "-" else name for name in comma_list(assignee)],
-        verdicts=comma_list(verdict),
-        statuses=comma_list(status),
-        levels=comma_list(level),
-        rules=comma_list(rule),
-        hosts=comma_list(host),
-        tags=comma_list(tag),
-    )
 
 
 def _incident(row: dict[str, Any]) -> Incident:
