@@ -16,12 +16,14 @@ _LISTS = {"tags", "evidence"}
 # Beside time: what has an index that ends with the time, and in `alerts`, which has few rows, what people sort by.
 _SORTABLE = {
     "logs": {"event_type", "source_ip", "destination_ip"},
+    "connections": {"source_ip", "destination_ip"},
     **{name: {"event_id"} for name in LOG_TABLES},
     "usage_data": set(),
     "alerts": {"first_seen", "last_seen", "level", "rule", "count", "status"},
 }
 _WORDS = {
     "logs": ("message", "user_name", "source_ip", "destination_ip", "event_type", "fields"),
+    "connections": ("source_ip", "destination_ip", "protocol", "state", "fields"),
     **dict.fromkeys(LOG_TABLES, ("message", "user_name", "source_ip", "provider", "computer", "fields")),
     "usage_data": ("host",),
     "alerts": ("title", "rule", "reason", "group_values", "tags", "evidence"),

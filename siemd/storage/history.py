@@ -20,7 +20,7 @@ from siemd.events import Alert, Batch, Event, decode_batch
 from siemd.storage.reading import alert_of, event_of, time_us
 from siemd.storage.spool import Spool
 from siemd.storage.store import Store
-from siemd.storage.tables import LOG_TABLES, TABLES, table_of, time_text
+from siemd.storage.tables import LOG_TABLES, NETWORK_TABLES, TABLES, network_tables, table_of, time_text
 
 PAGE_ROWS = 2_000
 STEP_EVENTS = 1_024
@@ -261,7 +261,7 @@ def _tables(needs: Sequence[Need]) -> list[_Table]:
     for need in needs:
         match need.selector.platform:
             case "network":
-                names: Sequence[str] = ("logs",)
+                names: Sequence[str] = network_tables(need.types)
             case "usage":
                 names = ("usage_data",)
             case _:
@@ -285,7 +285,7 @@ def _where(table: _Table) -> tuple[str, list[Any]]:
             _among(conditions, parameters, {"channel": selector.channels})
             _among(conditions, parameters, {"event_id": need.types or selector.event_ids})
             _among(conditions, parameters, {"provider": selector.providers, "channel": selector.facilities})
-        elif table.name == "logs":
+        elif table.name in NETWORK_TABLES:
             _among(conditions, parameters, {"event_type": need.types})
         parts.append(f"({' AND '.join(conditions)})")
     return " OR ".join(parts), parameters

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from siemd.events import Alert, Event, LogEvent, NetworkEvent, UsageSample
-from siemd.storage.tables import TABLES
+from siemd.storage.tables import CONNECTION_COUNTS, TABLES
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -70,6 +70,24 @@ def _network(_table: str, row: Row) -> NetworkEvent:
     )
 
 
+def _connection(_table: str, row: Row) -> NetworkEvent:
+    counts = {name: row[name] for name in CONNECTION_COUNTS}
+    return NetworkEvent(
+        time_us=time_us(row["time"]),
+        event_type=row["event_type"],
+        source_ip=row["source_ip"],
+        destination_ip=row["destination_ip"],
+        source_port=row["source_port"],
+        destination_port=row["destination_port"],
+        protocol=row["protocol"],
+        count=counts["source_packets"] + counts["destination_packets"],
+        fields={"state": row["state"], "duration_s": row["duration_s"], **counts, **_mapping(row["fields"])},
+        host=row["host"],
+        source=row["source"],
+        seq=row["seq"],
+    )
+
+
 def _log(table: str, row: Row) -> LogEvent:
     return LogEvent(
         time_us=time_us(row["event_time"]),
@@ -121,6 +139,7 @@ def _json(text: str) -> Any:
 
 _READ: dict[str, Callable[[str, Row], Event]] = {
     "logs": _network,
+    "connections": _connection,
     "security_logs": _log,
     "system_logs": _log,
     "application_logs": _log,

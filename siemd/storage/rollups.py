@@ -17,22 +17,22 @@ from typing import Any, NamedTuple
 from siemd.storage.database import Dialect
 from siemd.storage.dialects import seconds
 from siemd.storage.intake import Intake
-from siemd.storage.tables import LOG_TABLES, TABLES, Row
+from siemd.storage.tables import LOG_TABLES, NETWORK_TABLES, TABLES, Row
 
 MINUTE_S, HOUR_S = 60, 3600
 MINUTES_KEPT_S = 8 * 86400
 REBUILD_ROWS = 20_000  # counted in one transaction
 DELETE_ROWS = 5_000
 ROLLUPS = ("rollup_minute", "rollup_hour", "rollup_source_hour")
-ROLLED_UP = ("logs", *LOG_TABLES, "usage_data")
+ROLLED_UP = (*NETWORK_TABLES, *LOG_TABLES, "usage_data")
 KINDS = ("event_type", "channel", "event_id", "level")  # the columns of the rollups beside host
 _DEFAULTS = {"event_type": "''", "channel": "''", "event_id": "0", "level": "''"}
 DIMENSIONS: dict[str, tuple[str, ...]] = {
-    "logs": ("event_type",),
+    **dict.fromkeys(NETWORK_TABLES, ("event_type",)),
     **dict.fromkeys(LOG_TABLES, ("channel", "event_id", "level")),
     "usage_data": (),
 }
-WITH_SOURCES = ("logs", *LOG_TABLES)
+WITH_SOURCES = (*NETWORK_TABLES, *LOG_TABLES)
 _KEY = ("table_name", "bucket", "host", *KINDS)
 _SOURCE_KEY = ("table_name", "bucket", "source_ip", "host")
 _TEXT = "VARCHAR(255) CHARACTER SET utf8mb4"
@@ -40,7 +40,7 @@ _MYSQL_TYPES = {
     **dict.fromkeys(("table_name", "host", "event_type", "channel", "level", "source_ip"), _TEXT),
     **dict.fromkeys(("bucket", "event_id", "row_count"), "BIGINT"),
 }
-_EVENT_TYPE = itemgetter(TABLES["logs"].names.index("event_type"))
+_EVENT_TYPE = itemgetter(TABLES["logs"].names.index("event_type"))  # as in connections
 _RECORD_KIND = itemgetter(*(TABLES[LOG_TABLES[0]].names.index(name) for name in DIMENSIONS[LOG_TABLES[0]]))
 _SOURCE_IP = {name: itemgetter(TABLES[name].names.index("source_ip")) for name in WITH_SOURCES}
 _minutes: dict[str, int] = {}
@@ -92,7 +92,7 @@ def _tally(name: str, rows: Collection[Row], minutes: Counter[Row], sources: Cou
         if name == "usage_data":
             minutes[(name, minute, host, "", "", 0, "")] += len(part)
             continue
-        if name == "logs":
+        if name in NETWORK_TABLES:
             for event_type, count in Counter(map(_EVENT_TYPE, part)).items():
                 minutes[(name, minute, host, event_type, "", 0, "")] += count
         else:

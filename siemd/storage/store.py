@@ -20,6 +20,9 @@ class RetentionConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     logs_s: Annotated[Seconds, Meta(description="Facts about the wire.")] = msgspec.field(
         name="logs", default=Seconds(30 * 86400)
     )
+    connections_s: Annotated[Seconds, Meta(description="Records of connections, many more than other facts.")] = (
+        msgspec.field(name="connections", default=Seconds(7 * 86400))
+    )
     security_logs_s: Annotated[Seconds, Meta(description="Security and authentication logs.")] = msgspec.field(
         name="security_logs", default=Seconds(90 * 86400)
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from operator import gt, itemgetter
 from typing import Any, Literal, NamedTuple
 
@@ -112,6 +112,9 @@ _LOG_COLUMNS = (
     _text("message", MESSAGE_MAX),
     _json("fields"),
 )
+NETWORK_TABLES = ("logs", "connections")
+CONNECTION = "connection"  # the event type of facts with a table of their own: they are many, and kept for less long
+CONNECTION_COUNTS = ("source_packets", "destination_packets", "source_bytes", "destination_bytes")
 LOG_TABLES = ("security_logs", "system_logs", "application_logs", "channel_logs")
 ALERTS = Table(
     "alerts",
@@ -153,6 +156,23 @@ TABLES: dict[str, Table] = {
         ),
     ),
     **{name: Table(name, _LOG_COLUMNS) for name in LOG_TABLES},
+    "connections": Table(
+        "connections",
+        (
+            Column("time", "time"),
+            *_ORIGIN,
+            _text("event_type", 64),
+            _text("source_ip", 64),
+            _text("destination_ip", 64),
+            Column("source_port", "optional_int", _UINT32),
+            Column("destination_port", "optional_int", _UINT32),
+            _text("protocol", 32),
+            _text("state", 32),
+            Column("duration_s", "real"),
+            *map(_int, CONNECTION_COUNTS),
+            _json("fields"),
+        ),
+    ),
     "usage_data": Table(
         "usage_data",
         (
@@ -199,17 +219,27 @@ def time_text(time_us: int) -> str:
     return f"{text}{micro:06d}"
 
 
+def network_tables(event_types: Collection[Any]) -> tuple[str, ...]:
+    """The tables that may hold facts of these types; of any type when none is named."""
+    if not event_types:
+        return NETWORK_TABLES
+    logs = ("logs",) if any(one != CONNECTION for one in event_types) else ()
+    return (*logs, "connections") if CONNECTION in event_types else logs
+
+
 def table_of(event: Event) -> str:
     """The name of the table that holds an event; a log event of no known table goes to channel_logs."""
     kind = type(event)
     if kind is NetworkEvent:
-        return "logs"
+        return "connections" if event.event_type == CONNECTION else "logs"  # type: ignore[union-attr]
     if kind is LogEvent:
         return event.table if event.table in LOG_TABLES else "channel_logs"  # type: ignore[union-attr]
     return "usage_data" if kind is UsageSample else "alerts"
 
 
 def _network_row(event: NetworkEvent, host: str, source: str, epoch: int) -> Row:
+    if event.event_type == CONNECTION:
+        return _connection_row(event, host, source, epoch)
     return (
         time_text(event.time_us),
         host,
@@ -226,6 +256,29 @@ def _network_row(event: NetworkEvent, host: str, source: str, epoch: int) -> Row
         event.user_name,
         event.message,
         event.fields,
+    )
+
+
+def _connection_row(event: NetworkEvent, host: str, source: str, epoch: int) -> Row:
+    """A connection's numbers have columns; `fields` keeps what else is said of it."""
+    fields = dict(event.fields)
+    state, duration_s = fields.pop("state", ""), fields.pop("duration_s", 0.0)
+    return (
+        time_text(event.time_us),
+        host,
+        source,
+        epoch,
+        event.seq,
+        event.event_type,
+        event.source_ip,
+        event.destination_ip,
+        event.source_port,
+        event.destination_port,
+        event.protocol,
+        state,
+        duration_s,
+        *(fields.pop(name, 0) for name in CONNECTION_COUNTS),
+        fields,
     )
 
 

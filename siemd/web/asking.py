@@ -18,9 +18,11 @@ from siemd.storage.conditions import MAX_FILTERS, Filter, Operator, Scalar, inst
 from siemd.units import Seconds
 from siemd.web.services import TheServices
 
-EventTable = Literal["logs", "security_logs", "system_logs", "application_logs", "channel_logs", "usage_data"]
+EventTable = Literal[
+    "logs", "connections", "security_logs", "system_logs", "application_logs", "channel_logs", "usage_data"
+]
 CountedTable = Literal[
-    "logs", "security_logs", "system_logs", "application_logs", "channel_logs", "usage_data", "alerts"
+    "logs", "connections", "security_logs", "system_logs", "application_logs", "channel_logs", "usage_data", "alerts"
 ]
 _RELATIVE = re.compile(r"-(\d{1,12}(?:\.\d{1,6})?[a-z]{0,2})")
 _OPERATORS: tuple[str, ...] = get_args(Operator)

@@ -23,7 +23,7 @@ from siemd.storage.database import Database, Rows
 from siemd.storage.paging import Key, Paging
 from siemd.storage.reading import event_of
 from siemd.storage.search import Search, rfc3339, where
-from siemd.storage.tables import LOG_TABLES, time_text
+from siemd.storage.tables import LOG_TABLES, NETWORK_TABLES, network_tables, time_text
 from siemd.web.access.secrets import new_id
 from siemd.web.problems import Refused
 
@@ -206,7 +206,8 @@ def tables_of(looks: Sequence[Look]) -> dict[str, list[Filter]]:
     """The tables that may hold what rules look at, and a filter where all of them want certain events only."""
     by_table: dict[str, list[Look]] = {}
     for look in looks:
-        names: Sequence[str] = {"network": ("logs",), "usage": ("usage_data",)}.get(look.platform, LOG_TABLES)
+        network = network_tables(look.types)
+        names: Sequence[str] = {"network": network, "usage": ("usage_data",)}.get(look.platform, LOG_TABLES)
         for name in names:
             by_table.setdefault(name, []).append(look)
     result: dict[str, list[Filter]] = {}
@@ -216,7 +217,7 @@ def tables_of(looks: Sequence[Look]) -> dict[str, list[Filter]]:
             filters += _among("platform", [[look.platform] for look in wanted])
             filters += _among("channel", [look.channels for look in wanted])
             filters += _among("event_id", [look.types for look in wanted])
-        elif table == "logs":
+        elif table in NETWORK_TABLES:
             filters += _among("event_type", [look.types for look in wanted])
         result[table] = filters
     return result

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from siemd.events import TIME_MAX_US, Alert, Event, LogEvent, NetworkEvent
 from siemd.storage import Store
 from siemd.storage.reading import event_of, time_us
-from siemd.storage.tables import FIT, ROW_OF, TABLES, table_of, time_text
-from support.batches import HOST, alert, batch, log, probe, usage
+from siemd.storage.tables import CONNECTION_COUNTS, FIT, ROW_OF, TABLES, table_of, time_text
+from support.batches import HOST, alert, batch, connection, log, probe, usage
 
 ODD_FIELDS: dict[str, Any] = {
     "EventID": 4625,
@@ -22,12 +22,17 @@ ODD_FIELDS: dict[str, Any] = {
     "backslash": "C:\\Windows\\'quoted'\"",
     "large": 1 << 62,
 }
+NO_COUNTS = dict.fromkeys(CONNECTION_COUNTS, 0)
 SAMPLES: list[Event] = [
     probe(1, fields=ODD_FIELDS),
     probe(2, destination_port=None, source_port=65_535, user_name="Ünal", count=7),
     log(3, fields=ODD_FIELDS, computer="ws07.example", source_ip="2001:db8::1", record_id=99),
     log(4, table="channel_logs", platform="linux", channel="auth", provider="sshd", event_id=0, level="warning"),
     usage(5, load_1m=1.5, disk_read_bytes_s=12345.5),
+    connection(7),
+    connection(
+        8, source_port=None, destination_port=None, fields={"state": "", "duration_s": 0.0, **NO_COUNTS}, count=0
+    ),
     alert(6, group={"source_ip": "192.0.2.7", "port": 22}, evidence=[{"message": "a", "n": 1}], status="closed"),
 ]
 
@@ -38,6 +43,7 @@ async def test_every_event_comes_back_as_it_was(store: Store) -> None:
     for name in TABLES:
         found += [event_of(name, row) for row in await store.query(f"SELECT * FROM {name}")]
     wanted = [msgspec.structs.replace(event, host=HOST, source="mixed") for event in SAMPLES]
+    wanted.sort(key=lambda event: event.seq)
     assert sorted(found, key=lambda event: event.seq) == wanted
 
 

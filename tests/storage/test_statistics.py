@@ -29,7 +29,7 @@ from siemd.storage.rollups import ROLLED_UP, tables_of
 from siemd.storage.statistics import Counted, counts_over_time, top_values, total
 from siemd.storage.store import Store, Written, open_store
 from siemd.storage.tables import TABLES, time_text
-from support.batches import batch, log, probe, usage
+from support.batches import batch, connection, log, probe, usage
 from support.mariadb import MariaServer
 
 HOUR_US = 3_600_000_000
@@ -57,6 +57,7 @@ def mixed(seed: int, count: int, epoch: int = 1, host: str = "sensor-1") -> list
         )
         for seq in range(1, count + 1)
     ]
+    flows = [connection(**common(seq)) for seq in range(1, count // 4 + 1)]
     records = [
         log(
             **common(seq),
@@ -71,7 +72,7 @@ def mixed(seed: int, count: int, epoch: int = 1, host: str = "sensor-1") -> list
     samples = [usage(**common(seq)) for seq in range(1, count // 4 + 1)]
     return [
         batch(*events, source=source, epoch=epoch, host=host)
-        for source, events in (("sniffer", facts), ("windows", records), ("metrics", samples))
+        for source, events in (("sniffer", facts), ("flows", flows), ("windows", records), ("metrics", samples))
     ]
 
 
@@ -298,6 +299,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 _FIELDS = {
     "logs": ["", "event_type", "host", "source_ip", "destination_port", "fields.probe"],
     "security_logs": ["", "channel", "event_id", "level", "source_ip", "computer"],
+    "connections": ["", "host", "source_ip", "state"],
     "usage_data": ["", "host"],
 }
 _FILTERS = {
@@ -305,6 +307,8 @@ _FILTERS = {
              Filter("source_ip", "cidr", "10.0.0.0/31"), Filter("protocol", "eq", "tcp")],
     "security_logs": [Filter("channel", "eq", "SECURITY"), Filter("event_id", "in", [1]), Filter("level", "exists"),
                       Filter("host", "eq", "sensor-1")],
+    "connections": [Filter("host", "eq", "sensor-1"), Filter("source_ip", "eq", "10.0.0.1"),
+                    Filter("source_bytes", "gte", 3)],
     "usage_data": [Filter("host", "eq", "sensor-1")],
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from siemd.errors import UserError
 from siemd.storage import StorageConfig, Store, StoreError, open_store, queries
 from siemd.storage.tables import LOG_TABLES, MESSAGE_MAX
 from siemd.storage.values import FIELDS_MAX_BYTES
-from support.batches import HOST, alert, batch, log, probe, probes, usage
+from support.batches import HOST, alert, batch, connection, log, probe, probes, usage
 from support.mariadb import MariaServer
 
 DAY_US = 86_400_000_000
@@ -29,13 +29,14 @@ async def test_every_kind_of_event_lies_in_its_table(store: Store) -> None:
             batch(*logs, source="windows"),
             batch(usage(1, time_us=time_us, load_1m=0.25), source="metrics"),
             batch(alert(1, first_seen_us=time_us), source="detection"),
+            batch(connection(1, time_us=time_us), source="flows"),
         ]
     )
-    assert (written.stored, written.skipped, written.rejected) == (8, 0, 0)
+    assert (written.stored, written.skipped, written.rejected) == (9, 0, 0)
     counts = {count["name"]: count["rows"] for count in await queries.table_counts(store)}
     assert counts == {
         "logs": 1, "security_logs": 1, "system_logs": 1, "application_logs": 1, "channel_logs": 2,
-        "usage_data": 1, "alerts": 1,
+        "connections": 1, "usage_data": 1, "alerts": 1,
     }  # fmt: skip
     (row,) = await store.query("SELECT * FROM logs")
     assert row["time"] == "2025-06-15 15:06:40.123456"

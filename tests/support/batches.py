@@ -29,6 +29,16 @@ def log(seq: int, **values: Any) -> LogEvent:
     return LogEvent(**{**given, **values})
 
 
+def connection(seq: int, **values: Any) -> NetworkEvent:
+    """A record of a connection."""
+    fields = {
+        "state": "closed", "duration_s": 1.25, "source_packets": 5, "destination_packets": 7, "source_bytes": 700,
+        "destination_bytes": 1 << 40, "vlan": 7,
+    }  # fmt: skip
+    given = {"event_type": "connection", "source_port": 40_000, "destination_port": 443, "protocol": "tcp", "count": 12}
+    return probe(seq, **{**given, "fields": fields, "message": "", **values})
+
+
 def usage(seq: int, **values: Any) -> UsageSample:
     """One measurement."""
     given = {"time_us": now_us(), "cpu_percent": 12.5, "ram_percent": 40.0, "host": HOST, "source": "metrics"}

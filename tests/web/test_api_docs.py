@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import re
 import subprocess
+import typing
 from pathlib import Path
 
 from siemd.config import Config
@@ -14,9 +15,9 @@ from siemd.storage.store import Store
 from siemd.web.access.roles import SCOPES
 from siemd.web.api import HANDLERS
 from siemd.web.application import create_app, right_of, routes
-from siemd.web.asking import TIME_HELP
+from siemd.web.asking import TIME_HELP, EventTable
 from siemd.web.services import Services
-from support.batches import batch, log, probe, usage
+from support.batches import batch, connection, log, probe, usage
 from support.needs import need
 from support.web import Web
 
@@ -48,12 +49,14 @@ async def test_the_readmes_commands_answer(web: Web, store: Store, tmp_path: Pat
         log(4, table="channel_logs", channel="Microsoft-Windows-Sysmon/Operational"),
     ]  # fmt: skip
     facts = batch(probe(1, source_ip="10.1.1.1", message="ssh", event_type="ssh_auth"))
-    await store.write([facts, batch(*records, source="windows"), batch(usage(1), source="metrics")])
+    await store.write(
+        [facts, batch(connection(9)), batch(*records, source="windows"), batch(usage(1), source="metrics")]
+    )
     token = (await web.with_token("admin", sorted(SCOPES))).headers["Authorization"].removeprefix("Bearer ")
     text = (ROOT / "README.md").read_text()
     lines = [line.strip() for line in text.splitlines() if line.startswith("    api")]
     assert len(lines) > 8
-    for table in ("logs", "security_logs", "system_logs", "application_logs", "channel_logs", "usage_data"):
+    for table in typing.get_args(EventTable):
         assert any(f"events/{table}" in line for line in lines), table
     function, *commands = lines
     function = function.replace("http://127.0.0.1:8514", web.origin).replace("curl -sS", "curl -sS --fail")

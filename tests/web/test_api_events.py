@@ -21,18 +21,19 @@ from siemd.storage.store import Store, open_store
 from siemd.units import Seconds
 from siemd.web.access.roles import Right
 from siemd.web.config import LimitsConfig, WebConfig
-from support.batches import alert, batch, log, probe, probes, usage
+from support.batches import alert, batch, connection, log, probe, probes, usage
 from support.mariadb import MariaServer
 from support.web import Web, serving, until, web_config
 
-TABLES = ("logs", "security_logs", "system_logs", "application_logs", "channel_logs", "usage_data")
+TABLES = ("logs", "connections", "security_logs", "system_logs", "application_logs", "channel_logs", "usage_data")
 
 
 async def filled(store: Store) -> None:
     await store.write(
         [
             probes(1, 250),
-            batch(*(log(seq, table=table) for seq, table in enumerate(TABLES[1:5], 1)), source="windows"),
+            batch(*(log(seq, table=table) for seq, table in enumerate(TABLES[2:6], 1)), source="windows"),
+            batch(connection(1), source="other-sniffer"),
             batch(usage(1), source="metrics"),
         ]
     )
