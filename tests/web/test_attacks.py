@@ -165,6 +165,8 @@ async def test_the_name_of_the_host_is_ours(sqlite_web: Web, host: str, status: 
         (b"GET //evil.example/%2e%2e/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
         (b"GET /static/../config.py HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
         (b"GET /static/..%2fconfig.py HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
+        (b"GET /assets/../console.py HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
+        (b"GET /assets/..%2findex.html HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
         (b"GET /static/setup.html HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
         (b"GET /api/v1/session%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
         (b"GET /%ff%fe HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
@@ -348,8 +350,6 @@ async def test_pages_load_nothing_from_elsewhere_and_run_no_script_of_text(sqlit
         assert "unsafe" not in policy and "frame-ancestors 'none'" in policy
         assert "://" not in answer.text and "style=" not in answer.text and "onclick" not in answer.text
         assert "<script>" not in answer.text
-    script = (await client.get("/static/setup.js")).text
-    assert "innerHTML" not in script and "eval" not in script
     assert "strict-transport-security" not in answer.headers, "not over plain HTTP"
 
 

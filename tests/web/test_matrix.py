@@ -15,6 +15,7 @@ from siemd.storage.database import open_database
 from siemd.web.access.roles import ONLY_PEOPLE, RIGHTS, ROLES, SCOPES, Right
 from siemd.web.api import HANDLERS
 from siemd.web.application import create_app, right_of, routes
+from siemd.web.pages import CONSOLE_PATHS
 from siemd.web.services import Services
 from support.web import Web
 
@@ -46,7 +47,8 @@ LEAST: dict[Right, str] = {
 # Routes without a login, by name: one more is a decision that this list must tell.
 OPEN = {
     "GET /",
-    "GET /setup",
+    *(f"GET {path}" for path in CONSOLE_PATHS),
+    "GET /assets/{name}",
     "GET /static/{name}",
     "GET /api/v1/docs",
     "GET /api/v1/openapi.json",

@@ -1,0 +1,38 @@
+/** The icons: strokes on a grid of 24, drawn by Icon.svelte in the colour of the text. */
+
+export const ICONS = {
+  overview: "M4 13h6V4H4zM14 20h6v-9h-6zM4 20h6v-3H4zM14 7h6V4h-6z",
+  alerts: "M12 3l9.5 17h-19zM12 10v4M12 17.2v.1",
+  search: "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM16 16l5 5",
+  network: "M12 8a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM5 22a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM19 22a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM12 8v4M6.5 16.5L12 12l5.5 4.5",
+  hosts: "M4 4h16v7H4zM4 13h16v7H4zM8 7.5h.1M8 16.5h.1M12 7.5h5M12 16.5h5",
+  rules: "M4 6h10M18 6h2M4 12h2M10 12h10M4 18h8M16 18h4M16 4v4M8 10v4M14 16v4",
+  attack: "M4 4h4v4H4zM10 4h4v4h-4zM16 4h4v4h-4zM4 10h4v4H4zM10 10h4v4h-4zM16 10h4v4h-4zM4 16h4v4H4zM10 16h4v4h-4z",
+  health: "M3 12h4l3-8 4 16 3-8h4",
+  users: "M9 11a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM2 21c0-4 3-6 7-6s7 2 7 6M16 3.5a4 4 0 0 1 0 7.5M18 15.5c2.5.8 4 2.6 4 5.5",
+  user: "M12 11a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4 21c0-4 3.5-6 8-6s8 2 8 6",
+  tokens: "M8 20a5 5 0 1 0 0-10 5 5 0 0 0 0 10zM11.5 11.5L20 3M16 7l3 3M13 10l2 2",
+  audit: "M6 3h9l4 4v14H6zM14 3v5h5M9 12h7M9 16h7",
+  settings: "M12 15.5a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM12 2v3M12 19v3M2 12h3M19 12h3M5 5l2 2M17 17l2 2M19 5l-2 2M7 17l-2 2",
+  menu: "M4 6h16M4 12h16M4 18h16",
+  more: "M5 12h.1M12 12h.1M19 12h.1",
+  close: "M6 6l12 12M18 6L6 18",
+  check: "M5 13l4 4L19 7",
+  down: "M6 9l6 6 6-6",
+  left: "M15 6l-6 6 6 6",
+  right: "M9 6l6 6-6 6",
+  zoomOut: "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM16 16l5 5M8 11h6",
+  refresh: "M20 11a8 8 0 1 0-2 6M20 4v7h-7",
+  clock: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7v5l3.5 2",
+  plus: "M12 5v14M5 12h14",
+  minus: "M5 12h14",
+  copy: "M9 9h11v11H9zM15 9V4H4v11h5",
+  logout: "M14 4H5v16h9M10 12h11M17 8l4 4-4 4",
+  keyboard: "M2 6h20v12H2zM6 10h.1M10 10h.1M14 10h.1M18 10h.1M7 14h10",
+  sort: "M8 5v14M4 15l4 4 4-4M16 19V5M12 9l4-4 4 4",
+  table: "M3 5h18v14H3zM3 10h18M9 10v9",
+  download: "M12 4v11M7 11l5 5 5-5M4 20h16",
+  shield: "M12 3l8 3v6c0 5-3.5 8-8 9-4.5-1-8-4-8-9V6z",
+} as const;
+
+export type IconName = keyof typeof ICONS;
