@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from html import escape
 from pathlib import Path
@@ -51,7 +50,6 @@ class Console(msgspec.Struct, frozen=True):
 
     built: bool
     page: bytes
-    etag: str
     assets: dict[str, Asset]
 
 
@@ -61,14 +59,14 @@ def read_console(base_path: str, folder: Path = DIST) -> Console:
         text = (folder / "index.html").read_text(encoding="utf-8")
     except OSError:
         page = _NOT_BUILT.format(base=escape(base_path))
-        return Console(built=False, page=page.encode(), etag=_etag(page.encode()), assets={})
+        return Console(built=False, page=page.encode(), assets={})
     # Addresses in the page begin with the base path, so that they hold however deep the page's own address is.
     base = escape(base_path)
     text = text.replace('="./', f'="{base}/')
     text = text.replace('name="siemd-base" content=""', f'name="siemd-base" content="{base}"')
     names = {path.name: path for path in sorted((folder / "assets").iterdir()) if path.suffix in _TYPES}
     assets = {name: _asset(path) for name, path in names.items()}
-    return Console(built=True, page=text.encode(), etag=_etag(text.encode()), assets=assets)
+    return Console(built=True, page=text.encode(), assets=assets)
 
 
 def accepted_codings(header: str) -> set[str]:
@@ -88,7 +86,3 @@ def _asset(path: Path) -> Asset:
         if beside.exists():
             packed[coding] = beside.read_bytes()
     return Asset(_TYPES[path.suffix], path.read_bytes(), packed)
-
-
-def _etag(data: bytes) -> str:
-    return f'"{hashlib.sha256(data).hexdigest()[:20]}"'

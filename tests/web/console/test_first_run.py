@@ -67,7 +67,7 @@ async def test_first_account_second_factor_and_sessions(bare_console: ConsoleSit
 
     await page.goto("/health?tab=ledger")
     await expect(page.get_by_role("tab", name="Ledger")).to_have_attribute("aria-selected", "true")
-    await page.get_by_role("button", name="Account").click()
+    await page.get_by_role("button", name="Account:").click()
     await page.get_by_role("menuitem", name="Log out").click()
     await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
     await site.check_accessible(page, "login")

@@ -6,6 +6,8 @@
  * `keys` is one key, or two after each other ("g a"). They rest while one types or a dialog is open.
  */
 
+import { untrack } from "svelte";
+
 export interface Shortcut {
   keys: string;
   label: string;
@@ -21,7 +23,7 @@ class Shortcuts {
   #firstMs = 0;
 
   add(...added: Shortcut[]): () => void {
-    this.list = [...this.list, ...added];
+    this.list = [...untrack(() => this.list), ...added]; // an effect that adds does not depend on what others added
     return () => {
       this.list = this.list.filter((one) => !added.includes(one));
     };
