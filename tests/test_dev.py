@@ -16,7 +16,7 @@ def dev(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, DEV, *arguments], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("command", ["run", "test", "lint", "bench", "lock"])
+@pytest.mark.parametrize("command", ["run", "ui", "test", "lint", "bench", "lock"])
 def test_help_names_every_command(command: str) -> None:
     done = dev("--help")
     assert done.returncode == 0

@@ -12,7 +12,7 @@ DIST = Path(__file__).resolve().parent / "ui_dist"
 # Pages of the console, by the beginning of their address: the routes of ui/src/routes.ts.
 PAGES = (
     "login", "setup", "alerts", "search", "network", "hosts", "rules", "attack", "health", "users", "tokens", "audit",
-    "settings", "account",
+    "settings", "account", "gallery",
 )  # fmt: skip
 _TYPES = {
     ".js": "text/javascript; charset=utf-8",

@@ -85,9 +85,9 @@ async def shoot(page: Page, folder: Path, name: str) -> None:
     for size, viewport in (("wide", WIDE), ("phone", PHONE)):
         await page.set_viewport_size(viewport)  # type: ignore[arg-type]
         for scheme in ("dark", "light"):
-            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await _prefer(page, scheme)
             await page.screenshot(path=folder / f"{name}-{size}-{scheme}.png")
-    await page.emulate_media(color_scheme="dark")
+    await _prefer(page, "dark")
     if before:
         await page.set_viewport_size(before)
 
@@ -96,7 +96,7 @@ async def check_accessible(page: Page, where: str) -> None:
     """axe finds nothing serious or critical, in dark and in light."""
     axe = await asyncio.to_thread(AXE.read_text, encoding="utf-8")
     for scheme in ("dark", "light"):
-        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        await _prefer(page, scheme)
         await page.evaluate(axe)
         found = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         grave = [
@@ -106,4 +106,11 @@ async def check_accessible(page: Page, where: str) -> None:
             if one["impact"] in ("serious", "critical")
         ]
         assert grave == [], f"{where}, {scheme}: {grave}"
-    await page.emulate_media(color_scheme="dark")
+    await _prefer(page, "dark")
+
+
+async def _prefer(page: Page, scheme: str) -> None:
+    """Another colour scheme, drawn."""
+    await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    await page.wait_for_function(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
+    await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")

@@ -23,6 +23,7 @@ class ConsoleSite:
         self.pictures = pictures
         self.storage = storage
         self.complaints = Complaints()
+        self.measured: dict[str, float] = {}
 
     async def page(self, role: Role | None, path: str, **options: Any) -> Page:
         """A page at an address of the console, logged in with a role (None: nobody). The shell, or a form, is there."""

@@ -40,7 +40,7 @@ function compressed(): Plugin {
   };
 }
 
-// `./dev ui` sets where siemd answers; the page then comes from Vite, everything else from there.
+// Where siemd answers while `./dev ui` serves the page: from there comes everything else.
 const server = process.env.SIEMD_URL ?? "http://127.0.0.1:8514";
 
 export default defineConfig({

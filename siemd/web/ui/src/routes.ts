@@ -75,6 +75,7 @@ export const ROUTES: Route[] = [
     nav: { group: "admin", icon: "settings" },
   },
   { path: "/account", title: nav.account, load: () => import("./pages/Account.svelte"), right: "account:own" },
+  { path: "/gallery", title: nav.gallery, load: () => import("./pages/Gallery.svelte"), ranged: true },
 ];
 
 /** The page of an address; undefined when there is none. */

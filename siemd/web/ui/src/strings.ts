@@ -36,7 +36,7 @@ export const strings = {
   nav: {
     overview: "Overview", alerts: "Alerts", search: "Search", network: "Network", hosts: "Hosts", rules: "Rules",
     attack: "ATT&CK", health: "Health", admin: "Admin", users: "Users", tokens: "Tokens", audit: "Audit log",
-    settings: "Settings", account: "Your account", work: "Watch", tune: "Tune", system: "System",
+    settings: "Settings", account: "Your account", gallery: "Components", work: "Watch", tune: "Tune", system: "System",
   },
   time: {
     range: "Time range", refresh: "Refresh", refreshNow: "Refresh now", from: "From", to: "To", apply: "Apply", earlier: "Earlier",
