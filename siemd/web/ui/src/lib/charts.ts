@@ -33,7 +33,7 @@ function theme(): Record<string, unknown> {
     color: [1, 2, 3, 4, 5, 6, 7, 8].map((number) => token(`--series-${number}`)),
     backgroundColor: "transparent",
     textStyle: { fontFamily: token("--font"), color: text, fontSize: 12 },
-    legend: { textStyle: { color: text }, itemWidth: 10, itemHeight: 10, icon: "roundRect" },
+    legend: { top: 0, left: 0, textStyle: { color: text }, itemWidth: 10, itemHeight: 10, icon: "roundRect" },
     timeAxis: { ...axis, splitLine: { show: false } },
     categoryAxis: { ...axis, splitLine: { show: false } },
     valueAxis: { ...axis, axisLine: { show: false } },
