@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import unquote
 
 from playwright.async_api import expect
 
+from siemd.storage.store import open_store
+from support.batches import batch, probe
 from support.console import ConsoleSite
 
 LONGEST_FRAME_MS = """
@@ -79,3 +82,18 @@ async def test_a_chart_is_drawn_is_a_table_too_and_chooses_a_range(console: Cons
     await expect(page).to_have_url(re.compile(r"\?from=20.*Z&to=20.*Z"))
     await page.get_by_role("button", name="Show as a table").click()
     await expect(page.get_by_role("columnheader", name="Events")).to_be_visible()
+
+
+async def test_what_is_stored_shows_at_once_and_no_more_than_is_held(console: ConsoleSite, tmp_path: Path) -> None:
+    page = await console.page("analyst", "/gallery")
+    await expect(page.get_by_text("Live", exact=True).first).to_be_visible()
+    await expect(page.locator(".live.open")).to_be_visible()
+    shown = page.locator("section", has=page.get_by_role("heading", name="Live")).locator("li")
+    store = open_store(console.storage, tmp_path)
+    await store.open()
+    await store.write([batch(probe(1, message="a <b>new</b> \u202eone"), epoch=7)])
+    await expect(shown).to_have_text(["a <b>new</b> \\u202eone"])
+    await store.write([batch(*(probe(seq, message=f"number {seq}") for seq in range(1, 61)), epoch=8)])
+    await expect(shown).to_have_count(20)
+    await expect(shown.last).to_have_text("number 60")
+    await store.close()
