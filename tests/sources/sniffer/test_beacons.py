@@ -45,7 +45,7 @@ def test_beacons_of_every_kind() -> None:
         ("<", b"\x17" * 200),
     ]
     unknown: list[Turn] = [(">", b"\x00" * 40), ("<", b"\x01" * 12)]
-    for interval_s, jitter in ((5, 0.1), (5, 0), (60, 0.3), (10, 0.5), (3600, 0.2)):
+    for interval_s, jitter in ((5, 0.1), (5, 0), (60, 0.3), (10, 0.5), (1800, 0.2)):
         for turns in (None, encrypted, unknown):
             for seed in (1, 2, 3):
                 wire = Wire()
