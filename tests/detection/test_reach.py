@@ -39,7 +39,8 @@ def reach(tools: Any, logsource: str, collected: Collected, selection: str = "{A
         ("{product: windows, service: capi2}", WINDOWS, "channel", "sources.windows_events.channels"),
         ("{product: windows, category: file_access}", WINDOWS, "source", "no source of product windows, category"),
         ("{product: aws, service: cloudtrail}", LINUX, "source", "no source of product aws, service cloudtrail"),
-        ("{category: webserver}", LINUX, "source", "category webserver"),
+        ("{category: webserver}", LINUX, "source", "the sensor states no facts such as http_request"),
+        ("{category: edr}", LINUX, "source", "category edr"),
     ],
 )
 def test_what_keeps_a_rule_from_firing(

@@ -10,6 +10,9 @@ from typing import Any
 import msgspec
 
 from siemd.events import NetworkEvent, clamp_time_us
+from siemd.sources.sniffer.apps.kinds import APPLICATION_FACTS
+from siemd.sources.sniffer.fact_kind import VLAN as _VLAN
+from siemd.sources.sniffer.fact_kind import FactKind
 
 MAX_LISTED = 1024  # ports or addresses in one fact; a longer list goes on in further facts
 MAX_TARGETS = 65_536
@@ -17,16 +20,6 @@ FLOOD_SOURCES = 64  # sources that reach for one host within a tick; beyond, tho
 FLOOD_PORTS = 2
 
 
-class FactKind(msgspec.Struct, frozen=True):
-    """A kind of fact. when: when it is stated. attributes: of NetworkEvent; fields: keys of its `fields`, explained."""
-
-    name: str
-    when: str
-    attributes: tuple[str, ...]
-    fields: dict[str, str]
-
-
-_VLAN = "802.1Q id of the innermost tag, 0 without one"
 _PORTS = f"the distinct ports, ascending, at most {MAX_LISTED:,}; a longer list goes on in further facts"
 _NETWORK = "the /24 (IPv4) or /64 (IPv6) that the destination is in"
 _SUCCESS = (
@@ -106,6 +99,7 @@ FACTS: dict[str, FactKind] = {
                 "vlan": _VLAN,
             },
         ),
+        *APPLICATION_FACTS,
         FactKind(
             "half_open_backlog",
             "Within one tick at least 64 handshakes with one port were begun and not completed, whoever began them. "

@@ -10,6 +10,7 @@ _ATTRIBUTES = {
     "destination_ip": "who was asked",
     "destination_port": "the port; the lowest of `destination_ports` where there are several",
     "protocol": "tcp, udp, icmp, icmpv6, arp or ndp",
+    "user_name": "the user, the first one of several",
     "count": "how many packets (tries, handshakes) this fact stands for",
     "message": "the fact as a sentence",
 }

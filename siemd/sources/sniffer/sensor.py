@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from siemd.events import NetworkEvent
+from siemd.sources.sniffer.observers.applications import ApplicationsConfig
 from siemd.sources.sniffer.observers.arp import ArpObserver
 from siemd.sources.sniffer.observers.echo import EchoObserver
 from siemd.sources.sniffer.observers.tcp import TcpObserver
@@ -45,6 +46,9 @@ class SensorConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         int,
         Meta(ge=256, description="Hosts and pairs of hosts remembered at once, for each purpose; about 0.3 KB each."),
     ] = 65_536
+    applications: Annotated[ApplicationsConfig, Meta(description="What is read of the payload of TCP connections.")] = (
+        msgspec.field(default_factory=ApplicationsConfig)
+    )
 
 
 class Sensor:
@@ -61,7 +65,7 @@ class Sensor:
         self._echo = EchoObserver(answer_timeout_us, config.max_hosts)
         self._arp = ArpObserver(answer_timeout_us, config.max_hosts)
         self._udp = UdpObserver(answer_timeout_us, config.max_flows)
-        self._tcp = TcpObserver(answer_timeout_us, config.max_flows, config.max_hosts)
+        self._tcp = TcpObserver(answer_timeout_us, config.max_flows, config.max_hosts, config.applications)
         self._now_us = 0
         self._offset_us = 0
         self._next_tick_us = 0
@@ -123,7 +127,7 @@ class Sensor:
         self._arp.finish()
         self._udp.finish()
         facts = self._echo.tick(self._now_us) + self._arp.tick(self._now_us) + self._udp.tick(self._now_us)
-        return facts + self._tcp.finish()
+        return facts + self._tcp.finish(self._now_us)
 
     def counters(self) -> dict[str, int]:
         """How much the observers hold, and what they forgot or judged early because of their caps, by name."""

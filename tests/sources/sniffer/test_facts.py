@@ -9,6 +9,7 @@ from siemd.sources.sniffer.facts import FACTS
 from siemd.sources.sniffer.facts_page import page
 from siemd.sources.sniffer.packet import SYN
 from support.conversation import ATTACKER, VICTIM, Wire, facts_of
+from support.streams import ftp, hello, http, talk
 
 PAGE = Path(__file__).parents[3] / "docs" / "facts.md"
 ALWAYS = {"time_us", "event_type", "fields"}
@@ -26,6 +27,11 @@ def test_every_kind_is_stated_with_its_declared_fields() -> None:
     wire.udp(ATTACKER, 40_000, VICTIM, 9)
     wire.ssh([(68, 52), (84, 52)])
     wire.syn_scan(range(1, 5))
+    talk(wire, ftp("alice", ("wrong", False)), port=21)
+    talk(wire, [(">", hello())], port=443)
+    for _ in range(20):
+        talk(wire, http("/absent", 404))
+        wire.wait(5)
     for number in range(70):
         wire.tcp(f"9.9.9.{number}", 2000, VICTIM, 80, SYN, number, window=512, header=20)
     facts = facts_of(wire.packets)

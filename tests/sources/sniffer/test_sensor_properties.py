@@ -12,6 +12,7 @@ from siemd.sources.sniffer.facts import FACTS
 from siemd.sources.sniffer.packet import ARP, ICMP, ICMPV6, SCTP, TCP, UDP, Frame, Packet
 from siemd.sources.sniffer.sensor import Sensor, SensorConfig
 from support.conversation import START_US, Wire, facts_of, only
+from support.streams import rdp, smb
 
 SMALL = SensorConfig(max_flows=1024, max_hosts=256)
 addresses = st.sampled_from([bytes([192, 0, 2, n]) for n in range(1, 6)] + [bytes(15) + bytes([n]) for n in range(3)])
@@ -22,7 +23,28 @@ times = st.one_of(
     st.integers(0, TIME_MAX_US),
 )
 payloads = st.sampled_from(
-    [b"", b"x", b"SSH-2.0-a\r\n", b"SSH-", b"\x00\x00\x00\x0c\x0a\x15" + bytes(10), bytes(44), bytes(300), b"\xff" * 9]
+    [
+        *(
+            b"",
+            b"x",
+            b"SSH-2.0-a\r\n",
+            b"SSH-",
+            b"\x00\x00\x00\x0c\x0a\x15" + bytes(10),
+            bytes(44),
+            bytes(300),
+            b"\xff" * 9,
+        ),
+        *(b"GET / HTTP/1.1\r\n", b"Host: a\r\n\r\n", b"HTTP/1.1 404 no\r\nContent-Length: 5\r\n\r\n", b"220 FTP\r\n"),
+        *(
+            b"USER a\r\nPASS b\r\n",
+            b"530 no\r\n",
+            b"\x16\x03\x01\x00\x05\x01\x00",
+            b"+OK\r\n",
+            b"* OK\r\n",
+            b"\xff\xfd\x18",
+        ),
+        *(rdp("a", 0)[0][1], smb("a", 0)[0][1], smb("a", 0)[-1][1]),
+    ]
 )
 
 

@@ -1,10 +1,12 @@
-"""TCP: follows handshakes from their first packet and finds the probes among them, and the SSH connections."""
+"""TCP: follows handshakes from their first packet and finds the probes among them, and what connections speak."""
 
 from __future__ import annotations
 
 import msgspec
 
 from siemd.events import NetworkEvent
+from siemd.sources.sniffer.observers.applications import ApplicationObserver, ApplicationsConfig, Conversation
+from siemd.sources.sniffer.observers.beacons import BeaconObserver
 from siemd.sources.sniffer.observers.ssh import SshConnection, SshObserver
 from siemd.sources.sniffer.observers.tcp_facts import TcpFacts
 from siemd.sources.sniffer.packet import ACK, FIN, ICMP, PSH, RST, SYN, URG, Packet
@@ -12,6 +14,7 @@ from siemd.sources.sniffer.state import Aging, Deadlines
 
 _FLAGS = 0x3F  # without the ECN bits
 _EPHEMERAL = 32_768
+_WRAP = 1 << 32
 
 # States of a flow. SENT: a SYN; ANSWERED: its SYN-ACK; CLAIMED: the initiator went on, but no answer was seen (the
 # sensor sees one side, or a scanner pretends); OPEN: completed, or seen from the middle on; ODD: a lone packet that
@@ -25,7 +28,8 @@ class _Flow(msgspec.Struct):
     """One flow, keyed in the direction of its first packet.
 
     seq: of the first packet. alike: its numbers are those of the probe before, as no real connection's are.
-    data: bit 1 the initiator sent data, bit 2 the other side did.
+    data: bit 1 the initiator sent data, bit 2 the other side did. fins: likewise. peer_seq: the other side's first
+    number, -1 if not seen. ssh, app: while something is to be learnt from the payload, by whom.
     """
 
     state: int
@@ -34,19 +38,26 @@ class _Flow(msgspec.Struct):
     time_us: int
     alike: bool = False
     data: int = 0
+    fins: int = 0
+    peer_seq: int = -1
     ssh: SshConnection | None = None
+    app: Conversation | None = None
 
 
 class TcpObserver:
-    """States `tcp_probe`, `half_open_backlog` and, through SshObserver, `ssh_auth`. feed takes TCP packets only."""
+    """States `tcp_probe`, `half_open_backlog` and, through others, what payloads tell. feed takes TCP packets only."""
 
-    def __init__(self, answer_timeout_us: int, max_flows: int, max_hosts: int) -> None:
+    def __init__(
+        self, answer_timeout_us: int, max_flows: int, max_hosts: int, applications: ApplicationsConfig
+    ) -> None:
         self._flows: Aging[_Key, _Flow] = Aging(max_flows)
         self._deadlines: Deadlines[tuple[_Key, _Flow]] = Deadlines(answer_timeout_us, max_flows)
         self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(max_hosts)
         self._numbers: Aging[tuple[bytes, bytes, int, str], tuple[int, int]] = Aging(max_hosts)
         self._facts = TcpFacts(max_hosts)
         self.ssh = SshObserver(answer_timeout_us, max_hosts)
+        self.applications = ApplicationObserver(applications, answer_timeout_us, max_hosts)
+        self.beacons = BeaconObserver(max_hosts, self.applications.gathering.about) if applications.beacons else None
 
     def feed(self, packet: Packet, now_us: int) -> None:
         """Look at one packet."""
@@ -130,8 +141,8 @@ class TcpObserver:
         if state in (_OPEN, _CLAIMED) and not flags & (SYN | RST):
             if packet.payload_length:
                 self._payload(key, flow, packet, True, now_us)
-            if flags & FIN and flow.ssh is not None:
-                self.ssh.close(flow.ssh, now_us)
+            if flags & FIN:
+                self._fin(key, flow, packet, True, now_us)
         elif flags & (SYN | ACK) == SYN and not flags & RST:
             if packet.seq != flow.seq or state != _SENT:
                 self._again(key, flow, packet, now_us)
@@ -152,8 +163,7 @@ class TcpObserver:
         """A SYN on a known flow: a duplicate, or the ports are used again."""
         if packet.seq == flow.seq and flow.probe in ("syn", "connect"):
             return
-        if flow.ssh is not None:
-            self.ssh.close(flow.ssh, now_us)
+        self._close(flow, now_us)
         self._begin(key, packet, now_us, "syn" if _raw_syn(packet) else "connect")
 
     def _forward_reset(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
@@ -164,7 +174,7 @@ class TcpObserver:
                 self._fail(key, "syn", "half_open", packet.time_us)
             flow.state = _DONE
         elif flow.state != _DONE:
-            self._end(flow, now_us)
+            self._end(key, flow, packet, True, now_us)
 
     # a packet from the other side
 
@@ -178,18 +188,19 @@ class TcpObserver:
         state = flow.state
         if state in (_OPEN, _CLAIMED):
             if flags & RST:
-                self._end(flow, now_us)
+                self._end(key, flow, packet, False, now_us)
                 return
             if packet.payload_length:
                 self._payload(key, flow, packet, False, now_us)
-            if flags & FIN and flow.ssh is not None:
-                self.ssh.close(flow.ssh, now_us)
+            if flags & FIN:
+                self._fin(key, flow, packet, False, now_us)
         elif state == _SENT:
             if flags & RST:
                 flow.state = _DONE
                 self._fail(key, flow.probe, "refused", flow.time_us)
             elif flags & SYN:
                 flow.state = _ANSWERED
+                flow.peer_seq = packet.seq
         elif state == _ANSWERED:
             if packet.payload_length:
                 self._complete(key, flow)
@@ -228,8 +239,10 @@ class TcpObserver:
     # both
 
     def _payload(self, key: _Key, flow: _Flow, packet: Packet, forward: bool, now_us: int) -> None:
-        if flow.data != 3:
-            flow.data |= 1 if forward else 2
+        way = 1 if forward else 2
+        first = not flow.data & way
+        if first:
+            flow.data |= way
             if flow.data == 3:
                 self._facts.succeeded(key[0], key[2], key[4])
         if flow.ssh is not None:
@@ -237,6 +250,12 @@ class TcpObserver:
                 flow.ssh = None
         elif packet.payload[:4] == b"SSH-":
             flow.ssh = self.ssh.begin(key, packet, forward, now_us, sure=flow.probe != "")
+            self.applications.gathering.speaks((key[0], key[2], key[3], key[4]), "ssh")
+        elif flow.app is not None:
+            if self.applications.data(flow.app, packet, forward, now_us):
+                flow.app = None
+        elif first:
+            flow.app = self.applications.begin(key, packet, forward, now_us, _first_number(flow, forward))
 
     def _complete(self, key: _Key, flow: _Flow) -> None:
         flow.state = _OPEN
@@ -244,11 +263,34 @@ class TcpObserver:
         if self._known.get(target) is None:
             self._known.put(target, True)
 
-    def _end(self, flow: _Flow, now_us: int) -> None:
+    def _end(self, key: _Key, flow: _Flow, packet: Packet, forward: bool, now_us: int) -> None:
+        """A RST."""
+        self._contact(key, flow, packet, forward)
         flow.state = _DONE
+        self._close(flow, now_us)
+
+    def _fin(self, key: _Key, flow: _Flow, packet: Packet, forward: bool, now_us: int) -> None:
+        self._contact(key, flow, packet, forward)
+        flow.fins |= 1 if forward else 2
+        if flow.ssh is not None:
+            self.ssh.close(flow.ssh, now_us)
+        if flow.app is not None and flow.fins == 3:
+            self._close(flow, now_us)
+
+    def _close(self, flow: _Flow, now_us: int) -> None:
+        """Nothing more will come."""
         if flow.ssh is not None:
             self.ssh.close(flow.ssh, now_us)
             flow.ssh = None
+        if flow.app is not None:
+            self.applications.close(flow.app, now_us)
+            flow.app = None
+
+    def _contact(self, key: _Key, flow: _Flow, packet: Packet, forward: bool) -> None:
+        """The first sign of a connection's end."""
+        if self.beacons is not None and not flow.fins and flow.peer_seq >= 0 and flow.state == _OPEN:
+            pair = key[0], key[2], key[3], key[4]
+            self.beacons.ended(pair, flow.time_us, (flow.seq, flow.peer_seq), packet, forward)
 
     def _fail(self, key: _Key, probe: str, outcome: str, time_us: int) -> None:
         source, _, destination, port, vlan = key
@@ -271,13 +313,15 @@ class TcpObserver:
         """The facts of this tick."""
         for key, flow in self._deadlines.due(now_us):
             self._give_up(key, flow)
-        return self._facts.tick() + self.ssh.tick(now_us)
+        facts = self._facts.tick() + self.ssh.tick(now_us) + self.applications.tick(now_us)
+        return facts + self.beacons.tick(now_us) if self.beacons is not None else facts
 
-    def finish(self) -> list[NetworkEvent]:
+    def finish(self, now_us: int) -> list[NetworkEvent]:
         """Give up waiting, and state it."""
         for key, flow in self._deadlines.rest():
             self._give_up(key, flow)
-        return self._facts.tick() + self.ssh.finish()
+        facts = self._facts.tick() + self.ssh.finish() + self.applications.finish(now_us)
+        return facts + self.beacons.tick(now_us) if self.beacons is not None else facts
 
     def age(self) -> None:
         """Forget what was not used for a generation."""
@@ -285,6 +329,7 @@ class TcpObserver:
             memory.age()
         self._facts.age()
         self.ssh.age()
+        self.applications.age()
 
     def counters(self) -> dict[str, int]:
         """Sizes and losses."""
@@ -294,7 +339,15 @@ class TcpObserver:
             "tcp_flows_judged_early": self._deadlines.early,
             **self._facts.counters(),
             **self.ssh.counters(),
+            **self.applications.counters(),
+            **(self.beacons.counters() if self.beacons is not None else {}),
         }
+
+
+def _first_number(flow: _Flow, forward: bool) -> int | None:
+    """The sequence number of a direction's first byte, None if its SYN was not seen."""
+    before = (flow.seq if flow.probe in ("syn", "connect") else -1) if forward else flow.peer_seq
+    return (before + 1) % _WRAP if before >= 0 else None
 
 
 def _raw_syn(packet: Packet) -> bool:

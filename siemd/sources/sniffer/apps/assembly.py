@@ -1,0 +1,87 @@
+"""Puts the payloads of one direction of a TCP connection in order, within bounds, and says where bytes are missing."""
+
+from __future__ import annotations
+
+MAX_PARTS = 32  # segments that may wait for one before them
+MAX_PART_BYTES = 16_384
+MAX_AHEAD = 1 << 20  # a segment further ahead than any window of these connections is not waited for
+
+_WRAP = 1 << 32
+
+
+class Assembly:
+    """One direction. A piece is bytes that follow on, or an int: so many bytes that will not come.
+
+    Missing are bytes that the snap length cut, that the receiver acknowledged though they were not seen, and those
+    before a segment that can't wait any longer because MAX_PARTS or MAX_PART_BYTES are reached.
+    """
+
+    __slots__ = ("_next", "_parts", "held")
+
+    def __init__(self, first: int | None = None) -> None:
+        """first: the sequence number of the first byte, None if that of the first segment seen will do."""
+        self._next = first
+        self._parts: dict[int, tuple[bytes, int]] = {}
+        self.held = 0
+
+    def add(self, seq: int, payload: bytes, length: int) -> list[bytes | int]:
+        """A segment: its captured bytes and its length on the wire. Returns the pieces that follow on now."""
+        if self._next is None:
+            self._next = seq
+        ahead = (seq - self._next) % _WRAP
+        if ahead >= _WRAP // 2:  # seen before, at least its beginning
+            known = _WRAP - ahead
+            if known >= length:
+                return []
+            payload, length, ahead = payload[known:], length - known, 0
+        if not ahead:
+            pieces = self._take(payload, length)
+            return self._following(pieces) if self._parts else pieces
+        if ahead > MAX_AHEAD:
+            pieces = self.flush()
+            self._next = seq
+            return [*pieces, MAX_AHEAD, *self._take(payload, length)]
+        if seq not in self._parts:
+            self._parts[seq] = payload, length
+            self.held += len(payload)
+        return self.flush() if len(self._parts) > MAX_PARTS or self.held > MAX_PART_BYTES else []
+
+    def acknowledged(self, ack: int) -> list[bytes | int]:
+        """The receiver has everything before `ack`: what of it is still missing here will not come."""
+        if not self._parts or self._next is None or not 0 < (ack - self._next) % _WRAP < _WRAP // 2:
+            return []
+        return self.flush()
+
+    def flush(self) -> list[bytes | int]:
+        """Wait no longer."""
+        pieces: list[bytes | int] = []
+        while self._parts and self._next is not None:
+            first = self._next
+            seq = min(self._parts, key=lambda seq: (seq - first) % _WRAP)
+            pieces.append((seq - first) % _WRAP)
+            self._next = seq
+            self._following(pieces)
+        return pieces
+
+    def _following(self, pieces: list[bytes | int]) -> list[bytes | int]:
+        """Add the waiting segments that follow on now."""
+        while self._next is not None:
+            nexts = self._next
+            ready = [seq for seq in self._parts if (nexts - seq) % _WRAP < _WRAP // 2]
+            if not ready:
+                break
+            for seq in sorted(ready, key=lambda seq: (seq - nexts) % _WRAP):
+                payload, length = self._parts.pop(seq)
+                self.held -= len(payload)
+                known = (self._next - seq) % _WRAP
+                if known < length:
+                    pieces += self._take(payload[known:], length - known)
+        return pieces
+
+    def _take(self, payload: bytes, length: int) -> list[bytes | int]:
+        assert self._next is not None
+        self._next = (self._next + length) % _WRAP
+        missing = length - len(payload)
+        if not missing:
+            return [payload]
+        return [payload, missing] if payload else [missing]

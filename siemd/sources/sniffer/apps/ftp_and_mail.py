@@ -1,0 +1,286 @@
+"""FTP, SMTP, POP3 and IMAP: logins in clear text, who tried them and how they went; the secrets are dropped at once."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from siemd.sources.sniffer.apps.dissector import Dissector, LineDissector, Peers
+from siemd.sources.sniffer.apps.gathering import Gathering
+from siemd.sources.sniffer.apps.text import text
+from siemd.sources.sniffer.apps.tls import TlsDissector
+
+MAX_USER = 128
+
+
+class LoginDissector(LineDissector):
+    """A try is begun by what the client says and ended by the server's answer; TLS takes over after STARTTLS."""
+
+    def __init__(self, peers: Peers, gathering: Gathering) -> None:
+        super().__init__(peers, gathering)
+        self.user = ""
+        self.method = ""
+        self.cleartext = True
+        self.waiting = False  # for the answer to a try
+        self.upgrading = False  # for the answer to STARTTLS
+        self.steps: list[str] = []  # what the client's next lines are: user, password or both
+
+    def tried(self, user: str, method: str, *, cleartext: bool = True) -> None:
+        """The client has said all that the server needs to answer a try."""
+        self.user, self.method, self.cleartext, self.waiting = user, method, cleartext, True
+
+    def answered(self, good: bool, time_us: int) -> None:
+        """The server's answer to a try."""
+        if not self.waiting:
+            return
+        self.waiting = False
+        outcome = "success" if good else "failure"
+        self.gathering.login(self.peers, self.service, outcome, self.user, self.method, self.cleartext, time_us)
+        if good:
+            self.done = True
+
+    def upgraded(self, good: bool) -> None:
+        """The server's answer to STARTTLS."""
+        self.upgrading = False
+        if good:
+            self.done = True
+            if self.gathering.reads_tls:
+                self.following = TlsDissector(self.peers, self.gathering)
+
+    def close(self, time_us: int) -> None:
+        """A try without an answer."""
+        if self.waiting:
+            self.waiting = False
+            self.gathering.login(self.peers, self.service, "unknown", self.user, self.method, self.cleartext, time_us)
+
+    def sasl(self, mechanism: bytes, initial: bytes) -> None:
+        """AUTH or AUTHENTICATE with that mechanism, perhaps with the first response (RFC 4954, 5034, 4959)."""
+        name = mechanism.upper()
+        if name == b"PLAIN":
+            self.steps = ["both"]
+        elif name == b"LOGIN":
+            self.steps = ["user", "password"]
+        else:
+            self.steps = []
+            self.tried("", text(name, 32).lower(), cleartext=False)
+            return
+        if initial and initial != b"=":
+            self.sasl_line(initial)
+
+    def sasl_line(self, line: bytes) -> None:
+        """A response within that exchange."""
+        step = self.steps.pop(0)
+        if line == b"*":
+            self.steps = []
+        elif step == "both":
+            self.tried(_plain_user(line), "plain")
+        elif step == "user":
+            self.user = text(_decoded(line), MAX_USER)
+        else:
+            self.tried(self.user, "login")
+
+
+class FtpDissector(LoginDissector):
+    """USER, PASS, and 230 or 530 (RFC 959)."""
+
+    service = "ftp"
+
+    def __init__(self, peers: Peers, gathering: Gathering) -> None:
+        super().__init__(peers, gathering)
+        self._heard_client = False
+
+    def line(self, from_client: bool, line: bytes, time_us: int) -> None:
+        """One command or reply."""
+        if from_client:
+            self._heard_client = True
+            command, _, argument = line.partition(b" ")
+            match command.upper():
+                case b"USER":
+                    self.user = text(argument, MAX_USER)
+                case b"PASS":
+                    self.tried(self.user, "pass")
+                case b"AUTH":
+                    self.upgrading = True
+            return
+        code = line[:3]
+        if line[3:4] == b"-" or not code.isdigit():
+            return
+        if self.upgrading:
+            self.upgraded(code == b"234")
+        elif code in (b"230", b"232", b"202"):
+            if not self.waiting and self.user:
+                self.tried(self.user, "user")  # nobody asked for a password
+            self.answered(True, time_us)
+        elif code in (b"530", b"430", b"421"):
+            if not self._heard_client and code == b"530":
+                self.tried("", "pass")  # only the server's side is seen: a login failed all the same
+            self.answered(False, time_us)
+
+
+class SmtpDissector(LoginDissector):
+    """AUTH, and 235 or 535 (RFC 4954)."""
+
+    service = "smtp"
+
+    def line(self, from_client: bool, line: bytes, time_us: int) -> None:
+        """One command or reply."""
+        if from_client:
+            if self.steps:
+                self.sasl_line(line)
+                return
+            words = line.split(b" ", 2)
+            match words[0].upper():
+                case b"AUTH" if len(words) > 1:
+                    self.sasl(words[1], words[2] if len(words) > 2 else b"")
+                case b"STARTTLS":
+                    self.upgrading = True
+                case b"DATA" | b"BDAT":
+                    self.done = True  # a mail follows
+            return
+        code = line[:3]
+        if line[3:4] == b"-" or not code.isdigit():
+            return
+        if self.upgrading:
+            self.upgraded(code == b"220")
+        elif code == b"235":
+            self.answered(True, time_us)
+        elif code[:1] in (b"4", b"5"):
+            self.steps = []
+            self.answered(False, time_us)
+
+
+class Pop3Dissector(LoginDissector):
+    """USER and PASS, APOP, AUTH; +OK or -ERR (RFC 1939, 5034)."""
+
+    service = "pop3"
+
+    def line(self, from_client: bool, line: bytes, time_us: int) -> None:
+        """One command or reply."""
+        if from_client:
+            if self.steps:
+                self.sasl_line(line)
+                return
+            words = line.split(b" ", 2)
+            argument = words[1] if len(words) > 1 else b""
+            match words[0].upper():
+                case b"USER":
+                    self.user = text(line[5:], MAX_USER)
+                case b"PASS":
+                    self.tried(self.user, "pass")
+                case b"APOP":
+                    self.tried(text(argument, MAX_USER), "apop", cleartext=False)
+                case b"AUTH" if argument:
+                    self.sasl(argument, words[2] if len(words) > 2 else b"")
+                case b"STLS":
+                    self.upgrading = True
+            return
+        good = line[:3] == b"+OK"
+        if not good and line[:4] != b"-ERR":
+            return
+        if self.upgrading:
+            self.upgraded(good)
+        else:
+            if not good:
+                self.steps = []
+            self.answered(good, time_us)
+
+
+_IMAP_WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"|([^ ]+)')
+
+
+class ImapDissector(LoginDissector):
+    """LOGIN and AUTHENTICATE; the tag with OK, NO or BAD (RFC 9051)."""
+
+    service = "imap"
+
+    def __init__(self, peers: Peers, gathering: Gathering) -> None:
+        super().__init__(peers, gathering)
+        self._tag = b""
+        self._literal = False  # the client's next line begins with the literal that ended the one before
+
+    def line(self, from_client: bool, line: bytes, time_us: int) -> None:
+        """One command or reply."""
+        if not from_client:
+            self._answer(line, time_us)
+        elif self.steps:
+            self._continued(line)
+        else:
+            tag, _, rest = line.partition(b" ")
+            command, _, arguments = rest.partition(b" ")
+            match command.upper():
+                case b"LOGIN":
+                    self._tag = tag
+                    self._login(arguments)
+                case b"AUTHENTICATE":
+                    self._tag = tag
+                    words = arguments.split(b" ", 1)
+                    self.sasl(words[0], words[1] if len(words) > 1 else b"")
+                case b"STARTTLS":
+                    self._tag, self.upgrading = tag, True
+
+    def _login(self, arguments: bytes) -> None:
+        words = [quoted or bare for quoted, bare in _IMAP_WORD.findall(arguments)]
+        if words and _is_literal(words[-1]):
+            self._literal = True
+            self.steps = ["user", "password"] if len(words) == 1 else ["password"]
+            self.user = text(words[0], MAX_USER) if len(words) > 1 else ""
+        elif words:
+            self.tried(text(words[0], MAX_USER), "login")
+
+    def _continued(self, line: bytes) -> None:
+        if not self._literal:
+            self.sasl_line(line)
+            return
+        step = self.steps.pop(0)
+        if step == "user":
+            name, _, rest = line.partition(b" ")
+            self.user = text(name, MAX_USER)
+            if _is_literal(rest):
+                return
+        self.steps, self._literal = [], False
+        self.tried(self.user, "login")
+
+    def _answer(self, line: bytes, time_us: int) -> None:
+        tag, _, rest = line.partition(b" ")
+        if not self._tag or tag != self._tag:
+            return
+        good = rest[:2].upper() == b"OK"
+        self.steps, self._literal = [], False
+        if self.upgrading:
+            self.upgraded(good)
+        else:
+            self.answered(good, time_us)
+
+
+class FtpOrSmtpDissector(LineDissector):
+    """After a greeting that both could have sent: the client's first command decides."""
+
+    service = ""
+
+    def line(self, from_client: bool, line: bytes, time_us: int) -> None:
+        """One command or reply."""
+        if from_client:
+            mail = line[:4].upper() in (b"EHLO", b"HELO", b"LHLO")
+            kind: type[Dissector] = SmtpDissector if mail else FtpDissector
+            self.following = kind(self.peers, self.gathering)
+            self.following.data(True, line + b"\n", time_us)
+            self.done = True
+
+
+def _is_literal(word: bytes) -> bool:
+    """Whether a word announces bytes on the next line: {5} or {5+} (RFC 9051, 4.3)."""
+    return word[:1] == b"{" and word[-1:] == b"}"
+
+
+def _decoded(line: bytes) -> bytes:
+    try:
+        return base64.b64decode(line[:512], validate=False)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _plain_user(line: bytes) -> str:
+    """The user of SASL PLAIN (RFC 4616): authorization identity NUL user NUL password."""
+    parts = _decoded(line).split(b"\0")
+    return text(parts[1], MAX_USER) if len(parts) > 1 else ""
