@@ -41,9 +41,10 @@ class Assembly:
             pieces = self.flush()
             self._next = seq
             return [*pieces, MAX_AHEAD, *self._take(payload, length)]
-        if seq not in self._parts:
+        waiting = self._parts.get(seq)
+        if waiting is None or length > waiting[1]:  # the longer of two that begin alike
             self._parts[seq] = payload, length
-            self.held += len(payload)
+            self.held += len(payload) - (len(waiting[0]) if waiting else 0)
         return self.flush() if len(self._parts) > MAX_PARTS or self.held > MAX_PART_BYTES else []
 
     def acknowledged(self, ack: int) -> list[bytes | int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from siemd.sources.sniffer.apps.assembly import MAX_AHEAD, MAX_PART_BYTES, MAX_PARTS, Assembly
@@ -23,6 +23,7 @@ def segments(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]]]:
 
 
 @given(segments())
+@example((0, [(2, 3), (1, 2), (2, 512), (0, 1)]))
 def test_whole_whatever_the_order(case: tuple[int, list[tuple[int, int]]]) -> None:
     first, pieces = case
     assembly = Assembly(first)
