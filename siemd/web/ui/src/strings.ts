@@ -1,6 +1,8 @@
 /** Every English text of the console, by the part that shows it: one place to read, to mend and to translate. */
 
 import type { Status, Level } from "./lib/levels";
+import { admin } from "./strings/admin";
+import { rules } from "./strings/rules";
 
 const levels: Record<Level, string> = {
   informational: "Info", low: "Low", medium: "Medium", high: "High", critical: "Critical",
@@ -11,6 +13,8 @@ const statuses: Record<Status, string> = {
 
 export const strings = {
   product: "siemd",
+  admin,
+  rules,
   levels,
   statuses,
   common: {

@@ -19,7 +19,8 @@ type PathsWith<M extends Method> = {
   string;
 type Operation<P extends keyof paths, M extends Method> = paths[P] extends Record<M, infer O> ? O : never;
 type Json<T> = T extends { content: { "application/json": infer J } } ? J : undefined;
-type Success<R> = R extends Record<200, infer A> ? Json<A> : R extends Record<201, infer A> ? Json<A> : undefined;
+type Success<R> = R extends Record<200, infer A> ? Json<A> : R extends Record<201, infer A> ? Json<A>
+  : R extends Record<202, infer A> ? Json<A> : undefined;
 
 export type Answer<P extends keyof paths, M extends Method> =
   Operation<P, M> extends { responses: infer R } ? Success<R> : never;
@@ -78,6 +79,8 @@ async function send(method: Method, path: string, options: Options<never, never>
   }
   if (answer.status === 204) return undefined;
   const data: unknown = await answer.json().catch(() => undefined);
+  // A wrong password is a 401 too; only who is nobody any more is asked to log in (RFC 9110, 15.5.2).
+  if (answer.status === 401 && answer.headers.has("www-authenticate")) hooks.onLoggedOut();
   if (!answer.ok) throw errorOf(answer.status, answer.statusText, data);
   return data;
 }
@@ -87,7 +90,6 @@ async function ask(method: Method, path: string, options: Options<never, never>)
     return await send(method, path, options);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (error.status === 401 && !(method === "post" && path === "/api/v1/session")) hooks.onLoggedOut();
     if (error.kind === "step-up-required" && (await hooks.stepUp())) return send(method, path, options);
     throw error;
   }

@@ -1,0 +1,45 @@
+/** What the pages of rules, suppressions and ATT&CK coverage say. */
+
+export const rules = {
+  tabs: "Rules and what belongs to them", list: "Rules", suppressions: "Suppressions", problems: "Problems", find: "Words in name, title or tags",
+  state: "In use", all: "All", on: "On", off: "Off", kind: "Kind", rule: "Rule", correlation: "Correlation", level: "Level", anyLevel: "Any level",
+  title: "Title", tags: "ATT&CK", tuned: "Tuned", tunedMark: "tuned", alerts: "Alerts", silent: "no alert of its own", select: (name: string) => `Select ${name}`,
+  switchOf: (name: string) => `${name} is in use`, selected: (n: string) => `${n} selected`, enable: "Switch on", disable: "Switch off", clear: "Select none",
+  switched: (n: string, on: boolean) => `${n} switched ${on ? "on" : "off"}`, noneTitle: "No rule is like that", noneText:
+    "Take a word or a filter away. Rules come from the folders under detection.rules; “siemd rules import” takes SigmaHQ's packages.",
+  back: "All rules", fires: "Can fire on this host", cannot: "Can't fire on this host", needs: "What is missing", explanation: "What it does", source: "Its file",
+  file: "File", id: "Id", status: "Status", author: "Author", falsepositives: "Known false positives", references: "References", lately: "Incidents of the last 30 days",
+  latelyNone: "None in the last 30 days", latelyAll: "Show them", verdicts: (t: number, f: number) => `${t} closed as true, ${f} as false`,
+  offBecause: "Not in use", severalTitle: "More rules of this name", notFound: "There is no such rule", notFoundText: "It may have been removed, or renamed.",
+  tune: "Tune", tuneText: "A change here goes into siemd's own overlay; the rule's file stays as it is, and a running siemd takes it within seconds.",
+  threshold: "Threshold", operator: "Condition", keep: "as in its file", timespan: "Within", timespanHint: "Such as 10m, 2h or 1d.", levelField: "Severity",
+  group: "One incident for each", groupHint: "Fields, with commas.", filter: "Never when", filterHint: "A Sigma detection as JSON, such as {\"source_ip\": \"10.0.0.5\"}.",
+  filterWrong: "This is not JSON as Sigma wants it.", note: "Note", noteHint: "Why; it stands in the overlay and the audit log.", save: "Save", takeBack: "Take the tuning back",
+  saved: "Saved. A running siemd takes it within seconds.", takenBack: "The rule is as its file says again", nothing: "Nothing is changed yet",
+  try: "Try on the last 7 days", trying: "Trying…", cancelTry: "Stop", now: "As it is", then: "As changed", incidents: "Incidents", matches: "Matches", events: "Events read",
+  fewer: (n: string) => `${n} fewer incidents`, more: (n: string) => `${n} more incidents`, same: "As many incidents as now", tryFailed: "The try failed",
+  samples: "The first of them", evicted: (n: string) => `${n} groups were forgotten for want of room`, noSamples: "None", number: "This must be a number.",
+  operators: { gte: "at least", gt: "more than", lte: "at most", lt: "less than", eq: "exactly" } as Record<string, string>,
+  problemsNone: "Nothing is wrong", problemsNoneText: "Rules that can't be read, and what they say of it, would stand here with file and line.",
+  problemsOwn: "Your rules", problemsRefused: "Refused imports", problemsWarnings: "Worth knowing",
+  suppress: {
+    add: "Add a suppression", intro: "What is known and must not alert: for a time, with an owner and a reason.", name: "Name", owner: "Owner", reason: "Reason",
+    expires: "Until", rules: "Of which rules", rulesHint: "Names with commas, or any.", source: "From addresses", sourceHint: "Addresses and networks, with commas; empty: any.",
+    host: "On hosts", hostHint: "Names with commas, * for any part; empty: any.", group: "Only when", groupHint: "field=value, one a line; * for any part.",
+    hidden: "Hid", hiddenText: (n: string) => `${n} since the start`, expired: "expired", edit: "Change", remove: "Remove", sure: (name: string) => `Remove ${name}?`,
+    sureText: "What it hid will alert again.", byHand: (file: string, line: number) => `Written by hand in ${file}:${line}`, noneTitle: "Nothing is suppressed",
+    noneText: "Hide what is known and harmless, such as your own scanner, from an alert's page or with “Add a suppression”.", preview: "What would it have hidden?",
+    previewed: (hidden: string, days: number, trues: string) => `It would have hidden ${hidden} incidents in ${days} days; ${trues} of them were closed as true.`,
+    previewNone: (days: number) => `It would have hidden no incident in ${days} days.`, saved: "Saved. A running siemd takes it within seconds.", removed: "Removed",
+    groupWrong: "Each line is field=value.", nameHint: "Letters, digits and dashes.",
+  },
+  attack: {
+    intro: "How many rules look for each technique, and how many of them can fire.", platform: "On", here: "this host", linux: "a Linux host", windows: "a Windows host",
+    summary: (can: string, all: string) => `${can} of ${all} rules can fire`, tactic: (name: string) => name.replaceAll("-", " "),
+    cell: (technique: string, firing: number, all: number, seen: number) =>
+      `${technique}: ${firing} of ${all} rules can fire${seen ? `, ${seen} incidents in 30 days` : ""}`,
+    noneTitle: "No rule names a technique", noneText: "Rules say what they look for in their tags (attack.t1046). “siemd rules import” takes SigmaHQ's, which all do.",
+    seen: (n: number) => `${n} seen`, legend: "Bright: most of its rules can fire. Ringed: seen in the last 30 days.", needs: "What would let more rules fire",
+    rules: (n: number) => (n === 1 ? "1 rule" : `${n} rules`),
+  },
+};

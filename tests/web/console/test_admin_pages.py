@@ -1,0 +1,121 @@
+"""Accounts, tokens, the audit log, settings and one's own account, in a browser."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pyotp
+from playwright.async_api import expect
+
+from support.console import ConsoleSite
+
+
+async def test_an_admin_makes_a_viewer_whose_console_is_narrower(console: ConsoleSite) -> None:
+    page = await console.page("admin", "/users")
+    await page.get_by_role("button", name="Add a user").click()
+    await page.get_by_label("Name").fill("vera")
+    await page.get_by_label("Role").select_option("viewer")
+    await page.get_by_role("dialog").get_by_role("button", name="Add a user").click()
+    await expect(page.get_by_role("heading", name="A one-time link")).to_be_visible()
+    link = await page.get_by_role("textbox", name="A one-time link").input_value()
+    assert urlsplit(link).fragment and urlsplit(link).path == "/setup"
+    await console.check_accessible(page, "link")
+    await page.get_by_role("button", name="Done").click()
+    await expect(page.get_by_role("rowheader", name="vera")).to_be_visible()
+    await console.check_accessible(page, "users")
+    await console.shoot(page, "users")
+
+    hers = await console.page(None, f"/setup#{urlsplit(link).fragment}")
+    await hers.get_by_label("Password", exact=True).fill("correct horse battery")
+    await hers.get_by_label("Password, once more").fill("correct horse battery")
+    await hers.get_by_role("button", name="Go on").click()
+    await hers.get_by_role("button", name="Not now").click()
+    nav = hers.get_by_role("navigation", name="Pages")
+    await expect(nav.get_by_role("link", name="Alerts")).to_be_visible()
+    assert await nav.get_by_role("link", name="Users").count() == 0
+
+    await page.get_by_role("button", name="Change vera").click()
+    await page.get_by_role("menuitem", name="Switch off").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Switch off").click()
+    await expect(page.get_by_role("cell", name="Switched off")).to_be_visible()
+    console.complaints.expected.append(r"Failed to load resource.*\b401\b")
+    await hers.goto("/health")
+    await expect(hers.get_by_role("button", name="Log in")).to_be_visible()
+
+
+async def test_a_token_is_shown_once_and_revoked(console: ConsoleSite) -> None:
+    page = await console.page("admin", "/account")
+    await page.get_by_role("button", name="Make a token").click()
+    await page.get_by_label("What it is for").fill("<b>Grafana</b>")
+    await page.get_by_role("dialog").get_by_role("button", name="Make a token").click()
+    await expect(page.get_by_text("Choose at least one right")).to_be_visible()
+    await page.get_by_label("events:read").check()
+    await page.get_by_role("dialog").get_by_role("button", name="Make a token").click()
+    token = await page.get_by_role("textbox", name="The token").input_value()
+    await console.check_accessible(page, "token")
+    await page.get_by_role("button", name="Done").click()
+    await expect(page.get_by_role("rowheader", name="<b>Grafana</b>")).to_be_visible()
+    assert token and token not in await page.content()
+    await console.check_accessible(page, "account")
+    await console.shoot(page, "account")
+    await page.goto("/tokens")
+    await expect(page.get_by_role("rowheader", name="<b>Grafana</b>")).to_be_visible()
+    await console.check_accessible(page, "tokens")
+    await console.shoot(page, "tokens")
+    await page.get_by_role("button", name="Revoke").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    await expect(page.get_by_text("No tokens")).to_be_visible()
+
+
+async def test_the_second_factor_comes_and_goes_and_the_password_changes(console: ConsoleSite) -> None:
+    page = await console.page("analyst", "/account")
+    await page.get_by_role("button", name="Set up an authenticator").click()
+    secret = (await page.locator("code").inner_text()).replace(" ", "")
+    await page.get_by_label("The code it shows now").fill(pyotp.TOTP(secret).now())
+    await page.get_by_role("button", name="Take it into use").click()
+    await expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
+    await page.get_by_role("button", name="I have kept them").click()
+    await expect(page.get_by_text("On; 10 recovery codes are left")).to_be_visible()
+    await page.get_by_role("button", name="Take it away").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Take it away").click()
+    await expect(page.get_by_text("Off. A password alone")).to_be_visible()
+    console.complaints.expected.append(r"Failed to load resource.*\b4(01|03|22)\b")
+    await page.get_by_label("Password now").fill("not it")
+    await page.get_by_label("New password", exact=True).fill("a new long password")
+    await page.get_by_label("New password, once more").fill("another one")
+    await page.get_by_role("button", name="Change the password").click()
+    await expect(page.get_by_text("The two passwords differ.")).to_be_visible()
+    await page.get_by_label("New password, once more").fill("a new long password")
+    await page.get_by_role("button", name="Change the password").click()
+    await expect(page.get_by_role("alert")).to_be_visible()
+
+
+async def test_the_audit_log_is_read_filtered_and_checked(console: ConsoleSite) -> None:
+    client = await console.web.as_role("admin")
+    for name in ("ann", "bea"):
+        assert (await client.post("/api/v1/users", json={"name": name, "role": "viewer"})).status_code == 201
+    page = await console.page("admin", "/audit")
+    grid = page.get_by_role("grid", name="Audit log")
+    await expect(grid.get_by_text("bea").first).to_be_visible()
+    await console.check_accessible(page, "audit")
+    await console.shoot(page, "audit")
+    await page.get_by_label("What", exact=True).fill("user.")
+    await page.get_by_label("What", exact=True).press("Enter")
+    await expect(page).to_have_url(console.web.origin + "/audit?action=user.")
+    await expect(grid.get_by_text("session.begun")).to_have_count(0)
+    await page.get_by_role("button", name="Check the chain").click()
+    await expect(page.get_by_text("rows are as they were written")).to_be_visible()
+
+
+async def test_settings_and_views(console: ConsoleSite) -> None:
+    client = await console.web.as_role("admin")
+    await client.put("/api/v1/settings/console.test", json={"value": {"a": "<script>x</script>"}})
+    view = {"name": "<i>Scans</i>", "page": "search", "definition": {}}
+    assert (await client.post("/api/v1/views", json=view)).status_code == 201
+    page = await console.page("admin", "/settings")
+    await expect(page.get_by_text("<script>x</script>")).to_be_visible()
+    await console.check_accessible(page, "settings")
+    await console.shoot(page, "settings")
+    await page.get_by_role("row", name="<i>Scans</i>").get_by_role("button", name="Remove").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    await expect(page.get_by_text("No views are saved yet")).to_be_visible()

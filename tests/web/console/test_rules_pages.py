@@ -1,0 +1,116 @@
+"""Rules, suppressions and ATT&CK in a browser: found, switched, tuned and hidden with a look at the past first."""
+
+from __future__ import annotations
+
+from playwright.async_api import expect
+
+from siemd.events import now_us
+from siemd.storage.store import open_store
+from support.batches import batch, probe
+from support.console import ConsoleSite
+
+HOSTILE = "<img src=x onerror=alert(1)>\u202e'; DROP TABLE alerts --"
+
+
+async def with_scan(site: ConsoleSite) -> None:
+    """40 ports that one address tried a minute ago: port_scan_syn fires at its 15, not at 50."""
+    store = open_store(site.storage, site.web.services.data_dir)
+    await store.open()
+    now = now_us() - 60_000_000
+    facts = [
+        probe(
+            seq, time_us=now + seq * 1000, source_ip="198.51.100.9", destination_ip="192.0.2.1", destination_port=seq,
+            fields={"probe": "syn", "outcome": "refused", "destination_ports": [seq], "success_percent": 0, "vlan": 0},
+        )
+        for seq in range(1, 41)
+    ]  # fmt: skip
+    await store.write([batch(*facts, source="scan")])
+    await store.close()
+
+
+async def test_a_rule_is_found_tuned_and_taken_back(console: ConsoleSite) -> None:
+    await with_scan(console)
+    page = await console.page("admin", "/rules")
+    grid = page.get_by_role("grid", name="Rules")
+    await expect(grid.get_by_text("arp_sweep")).to_be_visible()
+    await console.check_accessible(page, "rules")
+    await console.shoot(page, "rules")
+    await page.get_by_label("Words in name").fill("port_scan syn")
+    await expect(grid.get_by_role("row")).to_have_count(3)  # the head, and the quick and the slow scan
+    assert "words=port_scan+syn" in page.url
+    await grid.get_by_text("SYN port scan", exact=True).click()
+    await expect(page.get_by_role("heading", name="What it does")).to_be_visible()
+    await console.check_accessible(page, "rule")
+    await page.get_by_label("Threshold").fill("50")
+    await page.get_by_role("button", name="Try on the last 7 days").click()
+    await expect(page.get_by_text("1 fewer incidents")).to_be_visible(timeout=60_000)
+    await console.check_accessible(page, "trial")
+    await console.shoot(page, "rule-tuned")
+    await page.get_by_role("textbox", name="Note").fill(HOSTILE)
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("button", name="Take the tuning back")).to_be_visible()
+    (entry,) = (await console.web.services.rulebook.overlay.entries()).values()
+    assert entry["condition"] == {"gte": 50} and "onerror" in entry["note"]
+    await page.get_by_role("button", name="Take the tuning back").click()
+    await expect(page.get_by_text("The rule is as its file says again")).to_be_visible()
+    assert not await console.web.services.rulebook.overlay.entries()
+
+
+async def test_rules_are_switched_singly_and_together(console: ConsoleSite) -> None:
+    page = await console.page("admin", "/rules?words=port_scan_f")
+    switch = page.get_by_role("switch").first
+    await expect(switch).to_be_checked()
+    await switch.click()
+    await expect(page.get_by_text("1 switched off")).to_be_visible()
+    await expect(page.get_by_role("switch").first).not_to_be_checked()
+    await page.get_by_role("checkbox", name="Select").first.check()
+    await page.get_by_role("button", name="Switch on").click()
+    await expect(page.get_by_text("1 switched on")).to_be_visible()
+    await expect(page.get_by_role("switch").first).to_be_checked()
+
+
+async def test_a_suppression_is_looked_at_before_it_is_made(console: ConsoleSite) -> None:
+    page = await console.page("analyst", "/rules?tab=suppressions")
+    await expect(page.get_by_text("Nothing is suppressed")).to_be_visible()
+    await page.get_by_role("button", name="Add a suppression").click()
+    await page.get_by_label("Of which rules").fill("port_scan_syn")
+    await page.get_by_label("Only when").fill("no equals sign")
+    await page.get_by_label("Reason").fill(HOSTILE)
+    await page.get_by_role("button", name="What would it have hidden?").click()
+    await expect(page.get_by_text("Each line is field=value.")).to_be_visible()
+    await page.get_by_label("Only when").fill("source_ip=192.0.2.7")
+    await page.get_by_role("button", name="What would it have hidden?").click()
+    await expect(page.get_by_text("It would have hidden 5 incidents in 30 days")).to_be_visible()
+    await console.check_accessible(page, "suppression")
+    await console.shoot(page, "suppression")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("rowheader", name="port-scan-syn")).to_be_visible()
+    await expect(page.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
+    await console.shoot(page, "suppressions")
+    await page.get_by_role("button", name="Remove").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    await expect(page.get_by_text("Nothing is suppressed")).to_be_visible()
+
+
+async def test_a_viewer_reads_rules_and_changes_none(console: ConsoleSite) -> None:
+    page = await console.page("viewer", "/rules?words=port_scan_syn")
+    await expect(page.get_by_role("grid", name="Rules").get_by_text("SYN port scan", exact=True)).to_be_visible()
+    assert await page.get_by_role("switch").count() == 0 == await page.get_by_role("checkbox").count()
+    await page.goto("/rules/port_scan_syn")
+    await expect(page.get_by_role("heading", name="What it does").first).to_be_visible()
+    assert await page.get_by_role("button", name="Save").count() == 0
+    console.complaints.expected.append(r"Failed to load resource.*\b404\b")
+    await page.goto("/rules/no-such-rule")
+    await expect(page.get_by_text("There is no such rule")).to_be_visible()
+
+
+async def test_the_matrix_tells_what_can_fire_and_leads_to_the_rules(console: ConsoleSite) -> None:
+    page = await console.page("analyst", "/attack")
+    cell = page.get_by_role("link", name="T1046").first
+    await expect(cell).to_be_visible()
+    await console.check_accessible(page, "attack")
+    await console.shoot(page, "attack")
+    await page.get_by_label("On").select_option("windows")
+    await expect(page).to_have_url(console.web.origin + "/attack?on=windows")
+    await page.get_by_role("link", name="T1046").first.click()
+    await expect(page.get_by_role("grid", name="Rules").get_by_text("SYN port scan", exact=True)).to_be_visible()
