@@ -53,12 +53,14 @@ class RuleInfo(msgspec.Struct):
     """A rule. off: why it is not in use, empty when it is. alerts: whether matches open incidents.
 
     tuned: in words, what overlays change and where. kind: a rule looks at single events, a correlation at several.
+    product: whose events it is about, such as windows or linux; a correlation's is that of the rules that it counts.
     """
 
     rule: str
     rule_id: str
     title: str
     kind: Literal["rule", "correlation"]
+    product: str
     level: str
     status: str
     tags: list[str]
@@ -299,6 +301,7 @@ def _info(rule: AnyRule, ruleset: Ruleset) -> RuleInfo:
         rule_id=rule.id,
         title=rule.title,
         kind="correlation" if isinstance(rule, Correlation) else "rule",
+        product=_product(rule, ruleset),
         level=rule.level,
         status=rule.status,
         tags=list(rule.tags),
@@ -307,6 +310,13 @@ def _info(rule: AnyRule, ruleset: Ruleset) -> RuleInfo:
         tuned=list(ruleset.notes.get(rule.key, ())),
         file=rule.path,
     )
+
+
+def _product(rule: AnyRule, ruleset: Ruleset) -> str:
+    if not isinstance(rule, Correlation):
+        return rule.logsource.product
+    counted = (one for name in rule.rules for one in ruleset.find(name) if not isinstance(one, Correlation))
+    return next((one.logsource.product for one in counted if one.logsource.product), "")
 
 
 def _coverage(ruleset: Ruleset, collected: Any) -> Coverage:

@@ -60,6 +60,20 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     chunkSizeWarningLimit: 800,
+    // Few files rather than one for each small component: what is alike is packed together, and fewer are asked for.
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: "base", test: /node_modules\/(svelte|esm-env|clsx)\/|src\/strings|src\/lib\/(?!charts)/, priority: 3 },
+            { name: "qr", test: /QrCode|node_modules\/uqr/, priority: 2 },
+            { name: "parts", test: /src\/components\/(Await|Badge|Button|Data|Dialog|Em|Err|Field|Fil|Icon|icons|Load|Menu|Tab|Te|Time\.|Toolbar|Value)/, priority: 2 },
+            { name: "rules", test: /src\/pages\/(Rules|Attack|rules\/)/, priority: 1 },
+            { name: "admin", test: /src\/pages\/(Users|Tokens|Audit|Settings|Account|account\/)/, priority: 1 },
+          ],
+        },
+      },
+    },
   },
   server: {
     proxy: {

@@ -7,7 +7,10 @@ from urllib.parse import urlsplit
 import pyotp
 from playwright.async_api import expect
 
+from siemd.storage.tables import time_text
 from support.console import ConsoleSite
+
+PASSWORD = "correct horse battery"
 
 
 async def test_an_admin_makes_a_viewer_whose_console_is_narrower(console: ConsoleSite) -> None:
@@ -26,8 +29,8 @@ async def test_an_admin_makes_a_viewer_whose_console_is_narrower(console: Consol
     await console.shoot(page, "users")
 
     hers = await console.page(None, f"/setup#{urlsplit(link).fragment}")
-    await hers.get_by_label("Password", exact=True).fill("correct horse battery")
-    await hers.get_by_label("Password, once more").fill("correct horse battery")
+    await hers.get_by_label("Password", exact=True).fill(PASSWORD)
+    await hers.get_by_label("Password, once more").fill(PASSWORD)
     await hers.get_by_role("button", name="Go on").click()
     await hers.get_by_role("button", name="Not now").click()
     nav = hers.get_by_role("navigation", name="Pages")
@@ -35,12 +38,43 @@ async def test_an_admin_makes_a_viewer_whose_console_is_narrower(console: Consol
     assert await nav.get_by_role("link", name="Users").count() == 0
 
     await page.get_by_role("button", name="Change vera").click()
-    await page.get_by_role("menuitem", name="Switch off").click()
+    await console.check_accessible(page, "user")
+    await page.get_by_role("button", name="Switch off").click()
     await page.get_by_role("dialog").get_by_role("button", name="Switch off").click()
     await expect(page.get_by_role("cell", name="Switched off")).to_be_visible()
     console.complaints.expected.append(r"Failed to load resource.*\b401\b")
     await hers.goto("/health")
     await expect(hers.get_by_role("button", name="Log in")).to_be_visible()
+
+
+async def test_a_sensitive_change_wants_the_password_once_more(console: ConsoleSite) -> None:
+    console.complaints.expected.append(r"Failed to load resource.*\b40[13]\b")
+    user = await console.web.user("ada", "admin", PASSWORD)
+    page = await console.page(None, "/users")
+    await page.get_by_label("Name").fill("ada")
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Log in").click()
+    await page.get_by_role("button", name="Add a user").click()
+    database = console.web.services.database
+    await database.execute("UPDATE sessions SET step_up = ? WHERE user_id = ?", (time_text(0), user.user_id))
+    await page.get_by_label("Name").fill("vera")
+    await page.get_by_role("dialog").get_by_role("button", name="Add a user").click()
+    asked = page.get_by_role("dialog", name="Your password, please")
+    await expect(asked.get_by_label("Password")).to_be_focused()
+    await console.check_accessible(page, "step-up")
+    await console.shoot(page, "step-up")
+    await asked.get_by_label("Password").fill("not the password")
+    await page.keyboard.press("Enter")
+    await expect(asked.get_by_text("name, password or code is wrong")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(asked).to_have_count(0)
+    await expect(page.get_by_text("Nothing was changed, for the password")).to_be_visible()
+    await page.get_by_role("dialog", name="Add a user").get_by_role("button", name="Add a user").click()
+    await asked.get_by_label("Password").fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("textbox", name="A one-time link")).to_be_visible()
+    await page.get_by_role("button", name="Done").click()
+    await expect(page.get_by_role("rowheader", name="vera")).to_be_visible()
 
 
 async def test_a_token_is_shown_once_and_revoked(console: ConsoleSite) -> None:

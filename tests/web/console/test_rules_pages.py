@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from playwright.async_api import expect
 
 from siemd.events import now_us
@@ -9,6 +11,15 @@ from siemd.storage.store import open_store
 from support.batches import batch, probe
 from support.console import ConsoleSite
 
+EVIL = """
+title: "<img src=x onerror=alert(1)>"
+id: 11111111-2222-4333-8444-555555555555
+status: test
+level: low
+description: <script>alert(1)</script>
+logsource: {product: linux}
+detection: {any: {message: x}, condition: any}
+"""
 HOSTILE = "<img src=x onerror=alert(1)>\u202e'; DROP TABLE alerts --"
 
 
@@ -35,6 +46,12 @@ async def test_a_rule_is_found_tuned_and_taken_back(console: ConsoleSite) -> Non
     await expect(grid.get_by_text("arp_sweep")).to_be_visible()
     await console.check_accessible(page, "rules")
     await console.shoot(page, "rules")
+    await page.get_by_label("Kind").select_option("correlation")
+    await page.get_by_label("Can fire").select_option("no")
+    await expect(grid.get_by_text("arp_sweep")).to_have_count(0)
+    await page.get_by_label("Can fire").select_option("yes")
+    await expect(grid.get_by_text("arp_sweep")).to_be_visible()
+    await page.get_by_label("Product").select_option("siemd")
     await page.get_by_label("Words in name").fill("port_scan syn")
     await expect(grid.get_by_role("row")).to_have_count(3)  # the head, and the quick and the slow scan
     assert "words=port_scan+syn" in page.url
@@ -43,7 +60,7 @@ async def test_a_rule_is_found_tuned_and_taken_back(console: ConsoleSite) -> Non
     await console.check_accessible(page, "rule")
     await page.get_by_label("Threshold").fill("50")
     await page.get_by_role("button", name="Try on the last 7 days").click()
-    await expect(page.get_by_text("1 fewer incidents")).to_be_visible(timeout=60_000)
+    await expect(page.get_by_text("1 fewer incident")).to_be_visible(timeout=60_000)
     await console.check_accessible(page, "trial")
     await console.shoot(page, "rule-tuned")
     await page.get_by_role("textbox", name="Note").fill(HOSTILE)
@@ -92,8 +109,19 @@ async def test_a_suppression_is_looked_at_before_it_is_made(console: ConsoleSite
     await expect(page.get_by_text("Nothing is suppressed")).to_be_visible()
 
 
-async def test_a_viewer_reads_rules_and_changes_none(console: ConsoleSite) -> None:
-    page = await console.page("viewer", "/rules?words=port_scan_syn")
+async def test_a_viewer_reads_rules_and_changes_none(console: ConsoleSite, tmp_path: Path) -> None:
+    folder = tmp_path / "rules" / "evil"
+    folder.mkdir(parents=True)
+    (folder / "evil.yml").write_text(EVIL, encoding="utf-8")
+    (folder / "broken.yml").write_text("title: [<script>alert(2)</script>\n", encoding="utf-8")
+    page = await console.page("viewer", "/rules?words=onerror")
+    await page.get_by_role("grid", name="Rules").get_by_text("<img src=x onerror=alert(1)>").click()
+    await expect(page.get_by_role("heading", name="<img src=x onerror=alert(1)>", exact=False)).to_be_visible()
+    await expect(page.locator("pre")).to_contain_text("<script>alert(1)</script>")
+    await page.goto("/rules?tab=problems")
+    await expect(page.get_by_text("evil/broken.yml:")).to_be_visible()
+    await console.shoot(page, "rule-problems")
+    await page.goto("/rules?words=port_scan_syn")
     await expect(page.get_by_role("grid", name="Rules").get_by_text("SYN port scan", exact=True)).to_be_visible()
     assert await page.get_by_role("switch").count() == 0 == await page.get_by_role("checkbox").count()
     await page.goto("/rules/port_scan_syn")
@@ -113,4 +141,8 @@ async def test_the_matrix_tells_what_can_fire_and_leads_to_the_rules(console: Co
     await page.get_by_label("On").select_option("windows")
     await expect(page).to_have_url(console.web.origin + "/attack?on=windows")
     await page.get_by_role("link", name="T1046").first.click()
-    await expect(page.get_by_role("grid", name="Rules").get_by_text("SYN port scan", exact=True)).to_be_visible()
+    grid = page.get_by_role("grid", name="Rules")
+    await expect(grid.get_by_text("SYN port scan", exact=True)).to_be_visible()
+    await expect(grid.get_by_text("Beacon")).to_have_count(0)
+    await page.get_by_role("button", name="Remove the filter tag attack.t1046").click()
+    await expect(grid.get_by_text("Beacon").first).to_be_visible()

@@ -51,7 +51,7 @@ export const ROUTES: Route[] = [
     nav: { group: "tune", icon: "rules", key: "r" },
   },
   {
-    path: "/attack", title: nav.attack, load: () => import("./pages/Attack.svelte"), right: "rules:read",
+    path: "/attack", title: nav.attack, load: () => import("./pages/Attack.svelte"), right: "rules:read", ranged: true,
     nav: { group: "tune", icon: "attack", key: "t" },
   },
   {

@@ -106,12 +106,5 @@ export const strings = {
     search: ["Search is being built", "Events of every table will be found here by words, fields and time."],
     network: ["Network is being built", "Who connected to whom, who probed whom, and which names were asked for appear here once the sniffer runs (sources.sniffer)."],
     hosts: ["Hosts are being built", "Every host that sends events appears here with its load and sources (sources.metrics)."],
-    rules: ["Rules are being built", "Every rule will be listed here, to switch, tune and try on the past."],
-    attack: ["The ATT&CK matrix is being built", "Techniques that the rules cover will be shown here."],
-    users: ["Users are being built", "Until then: “siemd user list” and “siemd user add”."],
-    tokens: ["Tokens are being built", "Until then: “siemd user token NAME --label TEXT”."],
-    audit: ["The audit log is being built", "Until then: “siemd audit list” and “siemd audit verify”."],
-    settings: ["Settings are being built", "siemd is configured in siemd.yaml; “siemd config default” documents every key."],
-    account: ["Your account is being built", "Password, second factor, sessions and tokens of your own will be here."],
   } as Record<string, [string, string]>,
 };

@@ -43,12 +43,28 @@ describe("suppressions", () => {
       owner: "ann", reason: "known", expires: "1970-01-31", rules: ["a", "b"], source: "10.0.0.0/8", group: { user: "x", port: ["22", "80"] },
     });
     expect(formOfEntry("n", { name: "n", ...body })).toEqual({ ...form, name: "n" });
-    expect(formOfEntry("n", { days: "mon" })).toBeUndefined();
+    expect(formOfEntry("n", { unheard: "mon" })).toBeUndefined();
     expect(formOfEntry("n", { rules: { tag: "x" } })).toBeUndefined();
   });
 
   it("say what is no field=value", () => {
     for (const group of ["user", "=x", "user="]) expect(() => bodyOf({ ...emptyForm("a"), group })).toThrow(RangeError);
     expect(nameFor("Port Scan! 10.0.0.1")).toBe("port-scan-10-0-0-1");
+  });
+});
+
+it("reads the numbers of the rule that is meant, of several in a file", () => {
+  const file = `${RULE.replace("title: A", "title: A\nid: one")}---\n${RULE.replace("title: A", "title: B\nid: two").replace("15", "30")}`;
+  expect(told(file, "two")).toMatchObject({ threshold: "30" });
+  expect(told(file, "one")).toMatchObject({ threshold: "15" });
+  expect(told(file, "three")).toEqual({});
+});
+
+describe("a suppression's times", () => {
+  it("come and go through the form", () => {
+    const entry = { name: "n", owner: "o", reason: "r", expires: "2027-06-30T18:00:00+02:00", rules: ["a", "b"], days: ["sat"], from: "22:00", to: "06:00", timezone: "Europe/Berlin" };
+    const form = formOfEntry("n", entry);
+    expect(form && bodyOf(form)).toEqual({ owner: "o", reason: "r", expires: entry.expires, rules: ["a", "b"], days: "sat", from: "22:00", to: "06:00", timezone: "Europe/Berlin" });
+    expect(formOfEntry("n", { ...entry, rules: { tag: "x" } })).toBeUndefined();
   });
 });

@@ -23,9 +23,14 @@ export class WrongForm extends Error {
   }
 }
 
-/** The condition and the timespan that a correlation's file gives; nothing where the text is laid out otherwise. */
-export function told(source: string): { operator?: Operator; threshold?: string; timespan?: string } {
-  const correlation = source.split(/^correlation:/m)[1];
+/**
+ * The condition and the timespan that a correlation's file gives; nothing where the text is laid out otherwise.
+ * id: of the rule that is meant, where a file holds several.
+ */
+export function told(source: string, id = ""): { operator?: Operator; threshold?: string; timespan?: string } {
+  const documents = source.split(/^---\s*$/m).filter((one) => /^correlation:/m.test(one));
+  const meant = documents.length > 1 ? documents.find((one) => id !== "" && one.includes(id)) : documents[0];
+  const correlation = meant?.split(/^correlation:/m)[1];
   if (!correlation) return {};
   const number = /^\s*(?:condition:\s*\{.*?)?\b(gte|gt|lte|lt|eq):\s*(\d+(?:\.\d+)?)/m.exec(correlation);
   const timespan = /^\s*timespan:\s*['"]?(\d+[smhdwMy])/m.exec(correlation);
@@ -35,9 +40,9 @@ export function told(source: string): { operator?: Operator; threshold?: string;
   };
 }
 
-export function formOf(tuning: Tuning | null, source: string): Form {
+export function formOf(tuning: Tuning | null, source: string, id = ""): Form {
   const condition = Object.entries(tuning?.condition ?? {})[0];
-  const operator = OPERATORS.find((one) => one === (condition?.[0] ?? told(source).operator)) ?? "gte";
+  const operator = OPERATORS.find((one) => one === (condition?.[0] ?? told(source, id).operator)) ?? "gte";
   return {
     level: tuning?.level ?? "",
     operator,

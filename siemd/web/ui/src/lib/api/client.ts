@@ -90,8 +90,9 @@ async function ask(method: Method, path: string, options: Options<never, never>)
     return await send(method, path, options);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (error.kind === "step-up-required" && (await hooks.stepUp())) return send(method, path, options);
-    throw error;
+    if (error.kind !== "step-up-required") throw error;
+    if (await hooks.stepUp()) return send(method, path, options);
+    throw new ApiError(error.status, "Nothing was changed, for the password was not given.", error.kind);
   }
 }
 
