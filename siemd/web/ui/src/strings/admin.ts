@@ -28,13 +28,13 @@ export const admin = {
     actor: "Who", action: "What", target: "On", detail: "Detail", address: "From", number: "No.", verify: "Check the chain", verified: (rows: string) =>
       `All ${rows} rows are as they were written`, broken: (row: string) => `Row ${row} was changed, or rows before it are missing`,
     actorHint: "Any name", actionHint: "Such as user. or rule.tuned", noneTitle: "Nothing was done in this time", noneText:
-      "Logins, changes of rules, users and alerts stand here, each chained to the one before it. Choose a longer time.", request: "Request",
+      "Logins, changes of rules, users and alerts stand here, each chained to the one before it. Choose a longer time.",
   },
   settings: {
     intro: "siemd itself is configured in siemd.yaml, on the host. What the console keeps for everybody is here.",
     noneTitle: "No settings yet", noneText: "What is set for everybody, such as the view that the overview begins with, will stand here.",
     changed: "Changed", by: (name: string) => `by ${name}`, remove: "Remove", value: "Value", sure: (name: string) => `Remove ${name}?`,
-    sureText: "The console goes back to what it does by itself.", about: "This siemd", retention: "Kept for", aboutText:
+    sureText: "The console goes back to what it does by itself.", about: "This siemd", aboutText:
       "Retention, sources, detection and notifications are set in siemd.yaml; “siemd config default” documents every key.",
     views: "Saved views", viewsText: "Views that you saved, and those that others share.", shared: "shared", own: "yours", page: "Page", noViews: "No views are saved yet",
   },
