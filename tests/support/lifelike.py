@@ -70,7 +70,7 @@ def _facts(chance: random.Random, now: int) -> list[Any]:
         "ping",
         "ssh_auth",
         "dns_names",
-        "tls_client",
+        "tls_hello",
         "http_request",
     )
     made = []
@@ -82,11 +82,11 @@ def _facts(chance: random.Random, now: int) -> list[Any]:
         if kind == "dns_names":
             source, target = target, "8.8.8.8"
             fields = {"domain": chance.choice(("example.com", "microsoft.com", "t.evil-cdn.net", HOSTILE))}
-        elif kind == "tls_client":
+        elif kind == "tls_hello":
             source, target = target, source
             fields = {"server_name": chance.choice(("github.com", "pypi.org", "update.example.net"))}
         elif kind == "http_request":
-            fields = {"host": "shop.example.net", "method": "GET", "status": chance.choice((200, 404, 401))}
+            fields = {"http_host": "shop.example.net", "method": "GET", "status": chance.choice((200, 404, 401))}
         port = chance.choice((22, 80, 443, 445, 3389, 8080, 53))
         made.append(
             probe(

@@ -56,9 +56,11 @@ export async function total(signal: AbortSignal, table: OneTable, query: Asked):
   return answer.total;
 }
 
-export function pairs(signal: AbortSignal, table: OneTable, query: Asked, limit: number): Promise<Schemas["Pair"][]> {
+export function pairs(
+  signal: AbortSignal, table: OneTable, query: Asked, limit: number, order: "count" | "bytes" = "count",
+): Promise<Schemas["Pair"][]> {
   return gate.through(signal, () =>
-    api.get("/api/v1/statistics/{table}/pairs", { path: { table }, query: { ...query, limit }, signal }),
+    api.get("/api/v1/statistics/{table}/pairs", { path: { table }, query: { ...query, limit, order }, signal }),
   );
 }
 

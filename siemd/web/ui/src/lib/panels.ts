@@ -212,9 +212,16 @@ function made(kind: Kind, w: number, h: number, table: Table = "logs", by = "", 
   return { kind, w, h, table, by, title, filters, words: "" };
 }
 
+/** Facts of the sensor that tell of somebody who looks around. */
+export const PROBES = "event_type:in:tcp_probe,udp_probe,sctp_probe,ip_protocol_probe,os_probe,service_probe,ping,arp_request";
+
+/** A panel that a page shows without a frame to move it by. */
+export function fixed(kind: Kind, table: Table, by = "", filters: string[] = []): Panel {
+  return { id: "", ...made(kind, 12, 4, table, by, filters) };
+}
+
 /** What is wrong, what goes on, who does it, and how the hosts fare: the view of who never made one. */
 export function defaultPanels(titles: { probes: string; logins: string }): Panel[] {
-  const probes = "event_type:in:tcp_probe,udp_probe,sctp_probe,ip_protocol_probe,os_probe,service_probe,ping";
   return [
     made("incidents", 4, 2),
     made("number", 3, 2, "all"),
@@ -224,7 +231,7 @@ export function defaultPanels(titles: { probes: string; logins: string }): Panel
     made("bar", 5, 4, "alerts", "level"),
     made("table", 8, 5, "alerts"),
     made("donut", 4, 5, "alerts", "rule"),
-    made("graph", 7, 5, "logs", "", [probes], titles.probes),
+    made("graph", 7, 5, "logs", "", [PROBES], titles.probes),
     made("heat", 5, 5, "all"),
     made("list", 3, 5, "logs", "source_ip"),
     made("list", 3, 5, "logs", "destination_ip"),
