@@ -38,7 +38,7 @@ export function byCountry(pairs: readonly Schemas["Pair"][], info: ReadonlyMap<s
   for (const pair of pairs) {
     const code = info.get(String(pair.target))?.country || info.get(String(pair.source))?.country || "";
     const sum = sums.get(code) ?? { code, bytes: 0, connections: 0 };
-    sums.set(code, { code, bytes: sum.bytes + (pair.sent ?? 0) + (pair.received ?? 0), connections: sum.connections + pair.count });
+    sums.set(code, { code, bytes: sum.bytes + pair.sent + pair.received, connections: sum.connections + pair.count });
   }
   return [...sums.values()].sort((a, b) => b.bytes - a.bytes);
 }

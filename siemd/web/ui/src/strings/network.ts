@@ -17,5 +17,5 @@ export const network = {
   emptyProbes: ["No probes in this range", "Who asks for ports and hosts that don't answer shows here. Enable sources.sniffer, and try it: scan this host with nmap from another one."] as [string, string],
   emptyConnections: ["No connections in this range", "Every connection that the sniffer sees end is a row here. Enable sources.sniffer; records of connections are kept for less long than the rest."] as [string, string],
   emptyNames: ["No names in this range", "DNS questions, TLS server names and HTTP requests show here as the sniffer sees them. Enable sources.sniffer."] as [string, string],
-  emptyAddresses: ["No addresses in this range", "Every address that the sensor or a log names shows here with its country and kind."] as [string, string],
+  emptyAddresses: ["No addresses in this range", "Every address that the sensor or a log names shows here with its country and kind. Enable sources.sniffer, or one that reads logs."] as [string, string],
 };

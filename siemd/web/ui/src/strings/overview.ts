@@ -59,7 +59,8 @@ export const overview = {
   allHeard: "all of them report", noHosts: "no host has sent anything yet", noDrops: "every event is accounted for", dropped: (n: string) => `${n} dropped`,
   missing: (n: string) => `${n} missing`, rejected: (n: string) => `${n} rejected`, others: "others", count: "Count", value: "Value",
   nothing: "Nothing in this range", nothingHere: {
-    alerts: "Incidents show when a rule fires.",
+    all: "Events show as soon as a source runs: enable one under sources in siemd.yaml.",
+    alerts: "Incidents show when a rule fires. Try it: scan this host with nmap from another one.",
     logs: "Network facts come from the sniffer: enable sources.sniffer.",
     connections: "Connections come from the sniffer: enable sources.sniffer.",
     usage: "CPU, RAM, disk and network come from sources.metrics.",
