@@ -190,8 +190,8 @@ async def test_few_requests_at_a_time_and_none_for_what_changed_meanwhile(busy_c
     await until(lambda: len(held) == 4)
     await page.get_by_role("button", name="Earlier").click()
     await until(lambda: len(held) == 8 and len(given_up) >= 4)
-    assert all("start=-7d" in one for one in held[:4]) and all("start=20" in one for one in held[4:])
     assert set(given_up) >= set(held[:4])
+    assert not any("start=-7d" in one for one in held[4:]), "nothing is asked for the range before"
     free.set()
     await settled(page)
     assert len(held) > 20

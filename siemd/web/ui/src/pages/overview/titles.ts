@@ -10,9 +10,10 @@ export function titleOf(panel: Panel): string {
   const table = words.tables[panel.table];
   switch (panel.kind) {
     case "incidents":
-    case "hosts":
     case "drops":
       return words.kinds[panel.kind];
+    case "hosts":
+      return strings.nav.hosts;
     case "usage":
       return words.metrics[METRICS.find((name) => name === panel.by) ?? "cpu_percent"];
     case "number":
