@@ -268,10 +268,18 @@ async def test_counts(web: Web, store: Store) -> None:
     (pair,) = (await client.get("/api/v1/statistics/logs/pairs")).json()
     assert (pair["source"], pair["target"], pair["count"]) == ("192.0.2.7", "192.0.2.1", 250)
     assert pair["last_seen"].endswith("Z")
+    await store.write([batch(*(connection(seq, source_ip=f"10.0.0.{1 + seq // 3}") for seq in (1, 2, 3, 4)), epoch=2)])
+    most = connection(5, source_ip="10.0.0.9", fields={"source_bytes": (1 << 63) - 1, "destination_bytes": 7})
+    await store.write([batch(most, connection(6, source_ip="10.0.0.9", fields=most.fields), epoch=3)])
+    by_bytes = {"order": "bytes", "filter": "source_ip:prefix:10."}
+    talked = (await client.get("/api/v1/statistics/connections/pairs", params=by_bytes)).json()
+    assert [(pair["source"], pair["count"]) for pair in talked] == [("10.0.0.9", 2), ("10.0.0.1", 2), ("10.0.0.2", 2)]
+    assert (talked[1]["sent"], talked[1]["received"], talked[0]["sent"]) == (1400, 2 << 40, (1 << 63) - 1)
     by_kind = {"source": "event_type", "target": "protocol", "filter": "source_ip:eq:10.9.9.9"}
     assert (await client.get("/api/v1/statistics/logs/pairs", params=by_kind)).json() == []
     for wrong in ("top?field=nothing", "top", "timeline?width=7", "timeline?by=message", "timeline?width=1&start=-9d",
-                  "pairs?source=count", "pairs?target=fields", "pairs?source=x'--", "pairs?limit=501"):  # fmt: skip
+                  "pairs?source=count", "pairs?target=fields", "pairs?source=x'--", "pairs?limit=501",
+                  "pairs?order=bytes"):  # fmt: skip
         assert (await client.get(f"/api/v1/statistics/logs/{wrong}")).status_code == 422, wrong
     only = await web.with_token("viewer", [Right.READ_STATISTICS])
     assert (await only.get("/api/v1/statistics/logs/total")).status_code == 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import get
@@ -110,12 +110,17 @@ async def count_pairs(
     services: TheServices,
     source: Annotated[str, QueryParameter(max_length=64, description="A text column.")] = "source_ip",
     target: Annotated[str, QueryParameter(max_length=64, description="Another.")] = "destination_ip",
+    order: Annotated[
+        Literal["count", "bytes"], QueryParameter(description="The largest first; bytes: of connections.")
+    ] = "count",
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAIRS, description="How many pairs.")] = 100,
 ) -> list[Pair]:
     """Who had to do with whom: the most frequent pairs of two fields' values."""
     counted = _counted(principal, table, asked)
     timeout_s = services.web.limits.query_time_s
-    return await top_pairs(services.database, counted, source, target, limit=limit, timeout_s=timeout_s)
+    return await top_pairs(
+        services.database, counted, source, target, by_bytes=order == "bytes", limit=limit, timeout_s=timeout_s
+    )
 
 
 def _counted(principal: Principal, table: str, asked: Asked) -> Counted:

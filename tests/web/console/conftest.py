@@ -22,6 +22,7 @@ from siemd.web.console import DIST
 from support.batches import alert, batch, log, probes, usage
 from support.browser import chromium
 from support.console import ConsoleSite
+from support.lifelike import week
 from support.status_file import seeming_to_run
 from support.web import serving, web_config
 
@@ -71,3 +72,13 @@ async def console(bare_console: ConsoleSite, tmp_path: Path) -> AsyncIterator[Co
     await store.close()
     async with seeming_to_run(bare_console.web.services.config):
         yield bare_console
+
+
+@pytest.fixture
+async def busy_console(bare_console: ConsoleSite, tmp_path: Path) -> ConsoleSite:
+    """A server with a lifelike week of a small network."""
+    store = open_store(bare_console.storage, tmp_path)
+    await store.open()
+    await store.write(week())
+    await store.close()
+    return bare_console

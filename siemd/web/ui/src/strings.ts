@@ -3,6 +3,9 @@
 import type { Status, Level } from "./lib/levels";
 import { admin } from "./strings/admin";
 import { rules } from "./strings/rules";
+import { hosts } from "./strings/hosts";
+import { network } from "./strings/network";
+import { overview } from "./strings/overview";
 
 const levels: Record<Level, string> = {
   informational: "Info", low: "Low", medium: "Medium", high: "High", critical: "Critical",
@@ -17,12 +20,15 @@ export const strings = {
   rules,
   levels,
   statuses,
+  overview,
+  network,
+  hosts,
   common: {
     cancel: "Cancel", close: "Close", save: "Save", copy: "Copy", copied: "Copied", retry: "Try again", loading: "Loading…",
     more: "Show all", less: "Show less", include: "Show only this value", exclude: "Hide this value", none: "–",
     name: "Name", password: "Password", code: "Code", back: "Back", undo: "Undo",
     failed: "This could not be loaded", requestId: (id: string) => `Request ${id}`, valueMenu: "What to do with this value",
-    cut: (shown: string, all: string) => `${shown} of ${all} characters`, copyValue: "Copy the value",
+    cut: (shown: string, all: string) => `${shown} of ${all} characters`, copyValue: "Copy the value", findValue: "Find its rows",
     noRows: "Nothing found", rows: (n: string, more: boolean) => `${n}${more ? "+" : ""} rows`, table: "Show as a table",
     chart: "Show as a chart", time: "Time",
   },
@@ -101,10 +107,7 @@ export const strings = {
     balanced: "Every event accounted for", gap: (n: string) => `${n} events missing`, lost: (n: string) => `${n} dropped`,
   },
   empty: {
-    overview: ["Nothing to see yet", "Cards and charts of alerts, events and hosts appear here as soon as siemd stores something. Run “siemd run” with a source enabled in siemd.yaml."],
     alerts: ["No alerts", "Incidents appear here when a rule fires. Try it: scan this host with nmap from another one, or replay a capture with “siemd replay”."],
     search: ["Search is being built", "Events of every table will be found here by words, fields and time."],
-    network: ["Network is being built", "Who connected to whom, who probed whom, and which names were asked for appear here once the sniffer runs (sources.sniffer)."],
-    hosts: ["Hosts are being built", "Every host that sends events appears here with its load and sources (sources.metrics)."],
   } as Record<string, [string, string]>,
 };

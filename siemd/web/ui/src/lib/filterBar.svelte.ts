@@ -4,9 +4,10 @@ import { type Filter, MOST_FILTERS, parseFilter, withValue, writeFilter } from "
 import { place, setQuery } from "./router.svelte";
 
 class FilterBar {
+  /** As one text: what else changes in the address is no other filter, and asks nothing anew. */
+  #written = $derived(JSON.stringify(place.query.getAll("filter")));
   filters: Filter[] = $derived(
-    place.query
-      .getAll("filter")
+    (JSON.parse(this.#written) as string[])
       .map(parseFilter)
       .filter((one) => one !== undefined)
       .slice(0, MOST_FILTERS),

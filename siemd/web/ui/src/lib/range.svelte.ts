@@ -12,7 +12,10 @@ class Range {
   /** When the moving end of the range was looked at last: what a page asks belongs to one moment. */
   #nowMs = $state(Date.now());
 
-  range: TimeRange = $derived(parseRange(place.query.get("from"), place.query.get("to")));
+  // As texts first: what else changes in the address is no other range, and asks nothing anew.
+  #from = $derived(place.query.get("from"));
+  #to = $derived(place.query.get("to"));
+  range: TimeRange = $derived(parseRange(this.#from, this.#to));
   refresh: Refresh = $derived(REFRESH.find((name) => name === place.query.get("refresh")) ?? "off");
   moving: boolean = $derived(isMoving(this.range));
   live: boolean = $derived(this.refresh === "live");
