@@ -7,18 +7,15 @@ events, so windows and incidents see exactly what they would see without workers
 from __future__ import annotations
 
 import pickle
-import queue
 import subprocess
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from io import BufferedReader, RawIOBase
-from typing import cast
 
 import structlog
 
+from siemd.detection.framereader import FrameReader
 from siemd.detection.framewriter import FrameWriter
 from siemd.detection.matcher import Matcher
 from siemd.detection.matching import Matches, match, relevant
@@ -28,19 +25,17 @@ from siemd.detection.worker import (
     SWITCH_S,
     Kind,
     frame_of,
-    read_frame,
 )
 from siemd.events import Event
 
 PART_EVENTS = 128
 BITE_EVENTS = 32  # after so many this thread sees whether a worker has nothing to do
-AHEAD_PARTS = 4  # what a worker may have before it, so that it never waits for the daemon's thread
+AHEAD_PARTS = 3  # what a worker may have before it: it never waits for the daemon, nor the daemon long at the end
 FULL_PIPE_S = 0.001
 STUCK_S = 30.0  # a part that takes longer is taken away from its worker, which is ended
 RESTART_S = 5.0  # at most one start of a worker in this time
 
 Part = tuple[Sequence[Event], Matches]
-Answer = tuple["_Worker", Kind | None, bytes]
 
 
 class _Work:
@@ -58,15 +53,14 @@ class _Work:
 
 
 class _Worker:
-    """One process, with a thread that reads its answers; writing to it waits for nothing.
+    """One process; writing to it waits for nothing, and its answers go to `answers`.
 
     ready: it has compiled the newest rules that it was given. Raises OSError when no process can be started.
     """
 
-    def __init__(self, answers: queue.SimpleQueue[Answer], rules: bytes) -> None:
+    def __init__(self, answers: FrameReader[_Worker], rules: bytes) -> None:
         self._compiling = 0
         self.busy: deque[tuple[float, _Work]] = deque()
-        self._answers = answers
         flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "siemd.detection.worker"],
@@ -79,9 +73,8 @@ class _Worker:
         assert self._process.stdin
         assert self._process.stdout
         self._frames = FrameWriter(self._process.stdin)
-        answering = (BufferedReader(cast("RawIOBase", self._process.stdout)),)
         try:
-            threading.Thread(target=self._read, args=answering, name=f"worker {self.pid}", daemon=True).start()
+            answers.listen(self, self._process.stdout, f"worker {self.pid}")
         except RuntimeError:
             self.end()
             raise
@@ -121,12 +114,6 @@ class _Worker:
         self._process.kill()
         self._process.wait()
 
-    def _read(self, stream: BufferedReader) -> None:
-        with stream:
-            while (frame := read_frame(stream)) is not None:
-                self._answers.put((self, *frame))
-        self._answers.put((self, None, b""))
-
 
 class WorkerPool:
     """`match` for one thread at a time. restarts: workers that died and were replaced; redone: parts done again.
@@ -141,7 +128,7 @@ class WorkerPool:
         self.restarts = self.redone = self.failed_starts = 0
         self._wanted = processes - 1
         self._workers: list[_Worker] = []
-        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._answers: FrameReader[_Worker] = FrameReader()
         self._rules = b""
         self._matcher = Matcher(())
         self._next_start_s = 0.0
@@ -193,6 +180,7 @@ class WorkerPool:
         for worker in self._workers:
             worker.end()
         self._workers = []
+        self._answers.close()
 
     def _share_out(self, events: Sequence[Event], waiting: deque[_Work]) -> list[_Work]:
         """Parts of about as many events that have to be matched; together they span all events."""
@@ -253,12 +241,7 @@ class WorkerPool:
         """Go on writing to workers and take what they have answered; with wait_s, wait so long for the first of it."""
         if not all([worker.flush() for worker in self._workers]):  # noqa: C419 - every one of them
             wait_s = min(wait_s, FULL_PIPE_S)
-        while True:
-            try:
-                worker, kind, payload = self._answers.get(timeout=wait_s) if wait_s else self._answers.get_nowait()
-            except queue.Empty:
-                return
-            wait_s = 0.0
+        for worker, kind, payload in self._answers.take(wait_s):
             if kind is Kind.READY:
                 worker.compiled()
             elif kind is Kind.MATCHES:
@@ -289,7 +272,7 @@ class WorkerPool:
         now_s = time.monotonic()
         for worker in self._workers:
             if worker.busy and now_s - worker.busy[0][0] > self._stuck_s:
-                worker.end()  # its reading thread then tells that it is lost
+                worker.end()  # its answers then end, which tells that it is lost
 
     def _replace_dead(self) -> None:
         if len(self._workers) < self._wanted and time.monotonic() >= self._next_start_s:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,12 @@ from typing import Any
 import msgspec
 import psutil
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from siemd.detection import DetectionConfig, Detector, Ruleset
+from siemd.detection.matcher import Matcher
+from siemd.detection.matching import match
 from siemd.detection.pool import WorkerPool
 from siemd.events import Alert, Event
 from support.waiting import wait_until
@@ -86,6 +92,69 @@ def test_the_alerts_are_those_of_one_process(tools: Any, pool: WorkerPool) -> No
     assert same(told(detector, events), alone)
     assert detector.counters()["worker_restarts"] == 0
     assert detector.counters()["checked_events"] == 9_000
+
+
+@pytest.fixture(scope="module")
+def shared_pool() -> Iterator[WorkerPool]:
+    made = WorkerPool(3)
+    yield made
+    made.close()
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    count=st.integers(0, 2_500),
+    steps=st.lists(st.integers(1, 1_500), min_size=1, max_size=4),
+    killed=st.sets(st.integers(0, 12), max_size=2),
+    data=st.data(),
+)
+def test_however_it_is_cut_and_whoever_dies_the_alerts_are_the_same(
+    tools: Any, shared_pool: WorkerPool, count: int, steps: list[int], killed: set[int], data: st.DataObject
+) -> None:
+    ruleset = tools.rules(RULES)
+    events = mixed(tools, count)
+    data.draw(st.randoms(use_true_random=False)).shuffle(events)
+    alone, detector = Detector(ruleset, DetectionConfig(), "h"), Detector(ruleset, DetectionConfig(), "h", shared_pool)
+    if not killed:
+        wait_until(lambda: not shared_pool.pids or shared_pool.ready, "one of those that live takes parts")
+    expected, found, before = alone.process(events[:0]), detector.process(events[:0]), 0
+    for number, size in enumerate(itertools.cycle(steps)):
+        if before >= count:
+            break
+        if number in killed and shared_pool.pids:
+            os.kill(shared_pool.pids[0], signal.SIGKILL)
+        step, before = events[before : before + size], before + size
+        expected += alone.process(step)
+        found += detector.process(step)
+    assert same([*found, *detector.finish()], [*expected, *alone.finish()])
+
+
+def test_a_worker_that_dies_while_it_has_parts_leaves_them_to_others(tools: Any, pool: WorkerPool) -> None:
+    ruleset = tools.rules(RULES)
+    make(ruleset, pool)
+    events = mixed(tools, 8_000)
+    whole, seen = [], 0
+    for part, matches in pool.match(events):
+        if not seen:
+            for pid in pool.pids:
+                os.kill(pid, signal.SIGKILL)
+        assert part == events[seen : seen + len(part)], "in order and without a gap"
+        whole += [(seen + position, indices) for position, indices in matches]
+        seen += len(part)
+    assert seen == len(events)
+    assert whole == match(Matcher(ruleset.plain), events)
+    assert pool.redone >= 1
+    wait_until(lambda: pool.ready >= 0 and pool.restarts == 2, "both were missed")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes that can be polled")
+def test_no_thread_reads_the_answers(tools: Any) -> None:
+    # One that did had to win the interpreter's lock from the one that matches, and heard them up to 20 ms late.
+    before = threading.active_count()
+    pool = WorkerPool(3)
+    make(tools.rules(RULES), pool)
+    assert threading.active_count() == before
+    pool.close()
 
 
 def test_a_worker_that_dies_or_hangs_costs_nothing(tools: Any) -> None:
