@@ -16,7 +16,7 @@ from siemd.sources.sniffer.packet import ACK, Packet
 from siemd.sources.sniffer.state import Aging
 
 RING = 64  # contacts remembered for each source, destination and port
-FIRST, EVERY = 16, 8  # contacts after which the first fact is stated, and each further one
+FIRST, EVERY = 12, 4  # contacts after which the first fact is stated, and each further one
 TOGETHER_US = 250_000  # connections begun within this time are one contact
 REGULAR = 60  # the score from which others count as regular too
 FEW = 8  # contacts that suffice for that
