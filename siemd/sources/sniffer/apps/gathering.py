@@ -21,17 +21,22 @@ MAX_PATH = 256
 MAX_USERS = 64
 TICK_BYTES = 16 << 20
 OVERHEAD_BYTES = 200  # of an entry beside its texts
+MANY = 16  # so many different paths are told from few
 _LATELY = 256  # requests after which older ones weigh half
 
 Pair = tuple[bytes, bytes, int, int]  # source, destination, port, vlan
 
 
 class About(NamedTuple):
-    """What two hosts speak. name: the path of an HTTP request, or the name asked for in TLS."""
+    """What two hosts speak. name: the path of an HTTP request, or the name asked for in TLS.
+
+    refused_paths: how many different ones of HTTP the server lately refused, MANY at most.
+    """
 
     service: str = ""
     user_agent: str = ""
     name: str = ""
+    refused_paths: int = 0
 
 
 _NOTHING = About()
@@ -107,8 +112,12 @@ class _Errors(msgspec.Struct):
 
 
 class _Share(msgspec.Struct):
-    """Of one source's requests to one server: all, and those that were refused; older ones weigh less."""
+    """Of one source's requests to one server: all, and those that were refused; older ones weigh less.
 
+    refused: hashes of some of the paths that were.
+    """
+
+    refused: set[int]
     requests: int = 0
     errors: int = 0
 
@@ -133,7 +142,9 @@ class Gathering:
 
     def about(self, pair: Pair) -> About:
         """What was spoken lately between two hosts (source, destination, port, vlan)."""
-        return self._about.get(pair) or _NOTHING
+        share = self._shares.get(pair)
+        refused = len(share.refused) if share is not None else 0
+        return (self._about.get(pair) or _NOTHING)._replace(refused_paths=refused)
 
     def speaks(self, pair: Pair, service: str) -> None:
         """Their protocol was recognised."""
@@ -159,13 +170,15 @@ class Gathering:
             self.login(peers, "http", outcome, request.user_name, "basic", True, time_us)
         share = self._shares.get(pair)
         if share is None:
-            share = _Share()
+            share = _Share(set())
             self._shares.put(pair, share)
         elif share.requests >= _LATELY:
             share.requests, share.errors = share.requests // 2, share.errors // 2
         share.requests += 1
         if 400 <= status < 500:
             share.errors += 1
+            if len(share.refused) < MANY:
+                share.refused.add(hash(request.uri))
             self._refused(pair, request.uri, time_us)
 
     def _refused(self, pair: Pair, uri: str, time_us: int) -> None:
@@ -264,7 +277,7 @@ class Gathering:
 
     def _error_facts(self, pair: Pair, errors: _Errors) -> None:
         source, destination, port, vlan = pair
-        share = self._shares.get(pair) or _Share(1, 1)
+        share = self._shares.get(pair) or _Share(set(), 1, 1)
         paths = sorted(errors.paths)
         lists = [paths[at : at + MAX_PATHS] for at in range(0, len(paths), MAX_PATHS)]
         for listed in lists:

@@ -89,6 +89,7 @@ APPLICATION_FACTS = (
             "service": "what is spoken: http, tls, ftp …, empty if not known",
             "user_agent": "of the latest HTTP request",
             "name": "the path of the latest HTTP request, or the server's name in TLS",
+            "refused_paths": "how many different paths the server lately refused (400 to 499), at most 16",
             "vlan": VLAN,
         },
     ),

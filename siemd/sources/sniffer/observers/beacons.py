@@ -164,6 +164,7 @@ class BeaconObserver:
                 "service": about.service,
                 "user_agent": about.user_agent,
                 "name": about.name,
+                "refused_paths": about.refused_paths,
                 "vlan": vlan,
             },
             source_ip=address(source),
