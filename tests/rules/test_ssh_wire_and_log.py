@@ -9,8 +9,8 @@ from support.conversation import START_US, Wire, facts_of, shipped_rules
 SOURCE = "192.0.2.66"
 
 
-def logged(outcome: str, number: int) -> LogEvent:
-    fields = {"event_type": "ssh_auth", "outcome": outcome, "attempts": 1, "source_ip": SOURCE, "user_name": "root"}
+def logged(outcome: str, number: int, user: str = "root") -> LogEvent:
+    fields = {"event_type": "ssh_auth", "outcome": outcome, "attempts": 1, "source_ip": SOURCE, "user_name": user}
     return LogEvent(
         time_us=START_US + number * 1_000_000,
         table="security_logs",
@@ -18,7 +18,7 @@ def logged(outcome: str, number: int) -> LogEvent:
         channel="authpriv",
         provider="sshd",
         source_ip=SOURCE,
-        user_name="root",
+        user_name=user,
         fields=fields,
     )
 
@@ -54,3 +54,9 @@ def test_a_try_seen_twice_counts_once() -> None:
 
 def test_guesses_on_the_wire_and_the_success_in_the_log() -> None:
     assert raised([*on_the_wire(12), logged("success", 60)]) == ["ssh_bruteforce", "ssh_bruteforce_success"]
+
+
+def test_guesses_for_many_users_are_a_spray() -> None:
+    found = raised([logged("failure", number, f"user{number}") for number in range(12)])
+    assert found == ["ssh_bruteforce", "ssh_password_spray"]
+    assert raised([logged("failure", number, f"user{number % 3}") for number in range(9)]) == []

@@ -192,3 +192,18 @@ def rdp(user: str, answer: int) -> list[Turn]:
         ("<", b"\x16\x03\x03\x00\x40" + bytes(answer)),
         (">", b"\x17\x03\x03\x00\x40" + bytes(64)),
     ]
+
+
+def old_smb(user: str, status: int, *, unicode: bool = True) -> list[Turn]:
+    """A session setup of SMB 1 without NTLM's messages, as old programs and guessers send it."""
+    name = (user + "\0").encode("utf-16-le" if unicode else "ascii")
+    words = b"\xff" + bytes(13) + (24).to_bytes(2, "little") * 2 + bytes(8)
+    content = bytes(48) + (b"\0" if unicode else b"") + name
+    body = bytes((13,)) + words + len(content).to_bytes(2, "little") + content
+    head = bytearray(b"\xffSMB\x73" + bytes(27))
+    head[11] = 0x80 if unicode else 0
+    answer = b"\xffSMB\x73" + status.to_bytes(4, "little") + b"\x88" + bytes(22) + bytes(3)
+    negotiate = b"\xffSMB\x72" + bytes(27) + bytes(3)
+    negotiated = b"\xffSMB\x72" + bytes(4) + b"\x88" + bytes(25)
+    messages = ((">", negotiate), ("<", negotiated), (">", bytes(head) + body), ("<", answer))
+    return [(who, b"\0" + _vector(message, 3)) for who, message in messages]

@@ -53,6 +53,13 @@ class Assembly:
             return []
         return self.flush()
 
+    def pass_over(self, size: int) -> list[bytes | int]:
+        """The next so many bytes (less than 2 GiB) are of no interest, whether they come or not."""
+        if self._next is None:
+            return []
+        self._next = (self._next + size) % _WRAP
+        return self._following([]) if self._parts else []
+
     def flush(self) -> list[bytes | int]:
         """Wait no longer."""
         pieces: list[bytes | int] = []

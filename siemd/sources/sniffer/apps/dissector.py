@@ -50,6 +50,10 @@ class Dissector:
         """So many bytes are missing here."""
         raise NotImplementedError
 
+    def skips(self, from_client: bool) -> int:
+        """How many bytes that follow need not be handed over; told once, then `data` goes on behind them."""
+        return 0
+
     def close(self, time_us: int) -> None:
         """The connection ended, or nothing more of it will be looked at."""
 

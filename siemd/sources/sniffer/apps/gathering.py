@@ -16,19 +16,27 @@ if TYPE_CHECKING:
     from siemd.sources.sniffer.apps.tls import Hello
 
 MAX_VALUES = 64  # distinct values that one source states to one destination in a tick
-MAX_PATHS = 256  # in one fact
+MAX_PATHS, MAX_ALL_PATHS = 256, 4096  # in one fact, and of a pair in a tick
+MAX_PATH = 256
 MAX_USERS = 64
+TICK_BYTES = 16 << 20
+OVERHEAD_BYTES = 200  # of an entry beside its texts
+MANY = 16  # so many different paths are told from few
 _LATELY = 256  # requests after which older ones weigh half
 
 Pair = tuple[bytes, bytes, int, int]  # source, destination, port, vlan
 
 
 class About(NamedTuple):
-    """What two hosts speak. name: the path of an HTTP request, or the name asked for in TLS."""
+    """What two hosts speak. name: the path of an HTTP request, or the name asked for in TLS.
+
+    refused_paths: how many different ones of HTTP the server lately refused, MANY at most.
+    """
 
     service: str = ""
     user_agent: str = ""
     name: str = ""
+    refused_paths: int = 0
 
 
 _NOTHING = About()
@@ -39,28 +47,45 @@ class _Entry(msgspec.Struct):
     count: int = 1
 
 
-class Values:
-    """Counts equal values of a pair in a tick. held_back: values beyond MAX_VALUES, or of pairs beyond the cap."""
+class Room:
+    """How much all that waits for the next tick may take, in bytes (estimated)."""
 
-    def __init__(self, cap: int) -> None:
-        self._cap = cap
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = TICK_BYTES
+
+    def take(self, texts: int) -> bool:
+        """Whether there is room for something more with texts of that length."""
+        self._left -= texts + OVERHEAD_BYTES
+        if self._left >= 0:
+            return True
+        self._left += texts + OVERHEAD_BYTES
+        return False
+
+    def reset(self) -> None:
+        """A tick is over."""
+        self._left = TICK_BYTES
+
+
+class Values:
+    """Counts equal values of a pair in a tick. held_back: values beyond MAX_VALUES, or without room."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
         self._pairs: dict[Pair, dict[Any, _Entry]] = {}
         self.held_back = 0
 
-    def add(self, pair: Pair, value: Any, time_us: int) -> None:
-        """One more of it."""
-        values = self._pairs.get(pair)
-        if values is None:
-            if len(self._pairs) >= self._cap:
-                self.held_back += 1
-                return
-            values = self._pairs[pair] = {}
+    def add(self, pair: Pair, value: Any, texts: int, time_us: int) -> None:
+        """One more of it; texts: how long it is."""
+        values = self._pairs.get(pair, {})
         entry = values.get(value)
         if entry is not None:
             entry.time_us = max(entry.time_us, time_us)
             entry.count += 1
-        elif len(values) < MAX_VALUES:
+        elif len(values) < MAX_VALUES and self._room.take(texts):
             values[value] = _Entry(time_us)
+            self._pairs[pair] = values
         else:
             self.held_back += 1
 
@@ -87,8 +112,12 @@ class _Errors(msgspec.Struct):
 
 
 class _Share(msgspec.Struct):
-    """Of one source's requests to one server: all, and those that were refused; older ones weigh less."""
+    """Of one source's requests to one server: all, and those that were refused; older ones weigh less.
 
+    refused: hashes of some of the paths that were.
+    """
+
+    refused: set[int]
     requests: int = 0
     errors: int = 0
 
@@ -98,9 +127,9 @@ class Gathering:
 
     def __init__(self, settle_us: int, cap: int, *, reads_tls: bool) -> None:
         self.reads_tls = reads_tls
-        self._cap = cap
-        self._requests = Values(cap)
-        self._hellos = Values(cap)
+        self._room = Room()
+        self._requests = Values(self._room)
+        self._hellos = Values(self._room)
         self._errors: dict[Pair, _Errors] = {}
         self._shares: Aging[Pair, _Share] = Aging(cap)
         self._logins: dict[tuple[Any, ...], _Tries] = {}
@@ -113,7 +142,9 @@ class Gathering:
 
     def about(self, pair: Pair) -> About:
         """What was spoken lately between two hosts (source, destination, port, vlan)."""
-        return self._about.get(pair) or _NOTHING
+        share = self._shares.get(pair)
+        refused = len(share.refused) if share is not None else 0
+        return (self._about.get(pair) or _NOTHING)._replace(refused_paths=refused)
 
     def speaks(self, pair: Pair, service: str) -> None:
         """Their protocol was recognised."""
@@ -123,7 +154,7 @@ class Gathering:
 
     def tls_hello(self, peers: Peers, hello: Hello, time_us: int) -> None:
         """A ClientHello."""
-        self._hellos.add(pair_of(peers), hello, time_us)
+        self._hellos.add(pair_of(peers), hello, len(hello.server_name), time_us)
         self._about.put(pair_of(peers), About("tls", "", hello.server_name))
 
     def http_request(self, peers: Peers, request: Request, time_us: int) -> None:
@@ -131,33 +162,36 @@ class Gathering:
         pair = pair_of(peers)
         status = request.status
         value = (request.method, request.host, request.uri, request.user_agent, request.referrer, status)
-        self._requests.add(pair, value, time_us)
+        texts = len(request.uri) + len(request.referrer) + len(request.user_agent) + len(request.host)
+        self._requests.add(pair, value, texts, time_us)
         self._about.put(pair, About("http", request.user_agent, request.uri.partition("?")[0]))
         if request.user_name:
             outcome = "unknown" if not status else "failure" if status in (401, 403, 407) else "success"
             self.login(peers, "http", outcome, request.user_name, "basic", True, time_us)
         share = self._shares.get(pair)
         if share is None:
-            share = _Share()
+            share = _Share(set())
             self._shares.put(pair, share)
         elif share.requests >= _LATELY:
             share.requests, share.errors = share.requests // 2, share.errors // 2
         share.requests += 1
         if 400 <= status < 500:
             share.errors += 1
+            if len(share.refused) < MANY:
+                share.refused.add(hash(request.uri))
             self._refused(pair, request.uri, time_us)
 
     def _refused(self, pair: Pair, uri: str, time_us: int) -> None:
-        errors = self._errors.get(pair)
-        if errors is None:
-            if len(self._errors) >= self._cap:
+        path = uri[:MAX_PATH]
+        errors = self._errors.get(pair) or _Errors(time_us, set())
+        if path not in errors.paths:
+            if len(errors.paths) >= MAX_ALL_PATHS or not self._room.take(len(path)):
                 self.lost += 1
                 return
-            errors = self._errors[pair] = _Errors(time_us, set())
+            errors.paths.add(path)
+            self._errors[pair] = errors
         errors.time_us = max(errors.time_us, time_us)
         errors.count += 1
-        if len(errors.paths) < 16 * MAX_PATHS:
-            errors.paths.add(uri[:256])
 
     def login(
         self, peers: Peers, service: str, outcome: str, user: str, method: str, cleartext: bool, time_us: int
@@ -166,13 +200,13 @@ class Gathering:
         key = (*pair_of(peers), service, outcome, method, cleartext)
         tries = self._logins.get(key)
         if tries is None:
-            if len(self._logins) >= self._cap:
+            if not self._room.take(0):
                 self.lost += 1
                 return
             tries = self._logins[key] = _Tries(time_us, {})
         tries.time_us = max(tries.time_us, time_us)
         tries.count += 1
-        if user and len(tries.users) < MAX_USERS:
+        if user and user not in tries.users and len(tries.users) < MAX_USERS and self._room.take(len(user)):
             tries.users[user] = True
 
     # facts
@@ -199,6 +233,7 @@ class Gathering:
         errors, self._errors = self._errors, {}
         for pair, one in errors.items():
             self._error_facts(pair, one)
+        self._room.reset()
         facts, self._facts = self._facts, []
         return facts
 
@@ -242,7 +277,7 @@ class Gathering:
 
     def _error_facts(self, pair: Pair, errors: _Errors) -> None:
         source, destination, port, vlan = pair
-        share = self._shares.get(pair) or _Share(1, 1)
+        share = self._shares.get(pair) or _Share(set(), 1, 1)
         paths = sorted(errors.paths)
         lists = [paths[at : at + MAX_PATHS] for at in range(0, len(paths), MAX_PATHS)]
         for listed in lists:

@@ -113,6 +113,16 @@ class HttpDissector(Dissector):
             if not from_client:
                 self.close(time_us)  # which answer belongs to which request is not known any more
 
+    def skips(self, from_client: bool) -> int:
+        """The rest of a body."""
+        side = self._sides[from_client]
+        size = max(0, side.skip)
+        if size:
+            side.skip = 0
+            side.body += size
+            self.done = self.done or side.body > BULK_BYTES
+        return size
+
     def _lose(self, side: _Side) -> None:
         side.rest, side.lost = b"", True
         side.bodiless()

@@ -70,7 +70,7 @@ APPLICATION_FACTS = (
     ),
     FactKind(
         "periodicity",
-        "A host has opened connections to a port of another 16 times, and then after each 8 more, if they look like a "
+        "A host has opened connections to a port of another 12 times, and then after each 4 more, if they look like a "
         "program's on a timer. Connections begun within 0.25 s are one contact. The latest 64 contacts count.",
         ("source_ip", "destination_ip", "destination_port", "protocol", "message"),
         {
@@ -89,6 +89,7 @@ APPLICATION_FACTS = (
             "service": "what is spoken: http, tls, ftp …, empty if not known",
             "user_agent": "of the latest HTTP request",
             "name": "the path of the latest HTTP request, or the server's name in TLS",
+            "refused_paths": "how many different paths the server lately refused (400 to 499), at most 16",
             "vlan": VLAN,
         },
     ),

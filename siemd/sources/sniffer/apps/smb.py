@@ -70,6 +70,8 @@ class SmbDissector(Dissector):
             at = message.find(_AUTHENTICATE)
             if at >= 0:
                 self._user = _user(message[at:])
+            elif message[:5] == b"\xffSMB" + bytes((_SETUP_1,)) and message[32:33] == b"\x0d":
+                self._user = _user_of_smb_1(message)
             return
         if message[:4] == b"\xfeSMB" and len(message) >= 20:
             status, command = int.from_bytes(message[8:12], "little"), int.from_bytes(message[12:14], "little")
@@ -90,6 +92,17 @@ class SmbDissector(Dissector):
             self.gathering.login(self.peers, "smb", outcome, user, "ntlm" if user else "", False, time_us)
         else:
             self.done = False
+
+
+def _user_of_smb_1(message: bytes) -> str:
+    """The account of an old session setup without NTLM's messages (MS-CIFS 2.2.4.53.1): behind the two passwords."""
+    passwords = sum(int.from_bytes(message[at : at + 2], "little") for at in (47, 49))
+    at = 61 + passwords
+    if not message[11:12] or not message[11] & 0x80:  # SMB_FLAGS2_UNICODE
+        return text(message[at : at + MAX_USER].split(b"\0", 1)[0], MAX_USER)
+    at += at & 1  # texts begin at even places of the message
+    name = message[at : at + 2 * MAX_USER].decode("utf-16-le", "replace").split("\0", 1)[0]
+    return text(name.encode(), MAX_USER)
 
 
 def _user(message: bytes) -> str:

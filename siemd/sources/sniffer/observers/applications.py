@@ -123,10 +123,11 @@ class ApplicationObserver:
         theirs = conversation.assemblies[not forward]
         if theirs.held:
             self._pieces(conversation, not forward, theirs.acknowledged(packet.ack), time_us)
-        pieces = conversation.assemblies[forward].add(packet.seq, packet.payload, packet.payload_length)
-        if not conversation.over:
+        ours = conversation.assemblies[forward]
+        pieces = ours.add(packet.seq, packet.payload, packet.payload_length)
+        if pieces and not conversation.over:
             self._pieces(conversation, forward, pieces, time_us)
-        if not conversation.over:
+        if not conversation.over and (pieces or ours.held or conversation.held):
             self._account(conversation)
         return conversation.over
 
@@ -139,13 +140,26 @@ class ApplicationObserver:
             self._end(conversation, time_us)
 
     def _pieces(self, conversation: Conversation, forward: bool, pieces: Sequence[bytes | int], time_us: int) -> None:
-        for piece in pieces:
-            if conversation.dissector is None:
-                self._find_out(conversation, forward, piece, time_us)
-            else:
-                self._hand(conversation, forward == conversation.forward_is_client, piece, time_us)
-            if conversation.over:
-                return
+        while pieces:
+            for piece in pieces:
+                if conversation.dissector is None:
+                    self._find_out(conversation, forward, piece, time_us)
+                else:
+                    self._hand(conversation, forward == conversation.forward_is_client, piece, time_us)
+                if conversation.over:
+                    return
+            pieces = self._skip(conversation, forward, time_us)
+
+    def _skip(self, conversation: Conversation, forward: bool, time_us: int) -> Sequence[bytes | int]:
+        """Pass over what the dissector need not see; the pieces that waited behind it."""
+        dissector = conversation.dissector
+        size = dissector.skips(forward == conversation.forward_is_client) if dissector else 0
+        if not dissector or not size:
+            return ()
+        if dissector.done:
+            self._end(conversation, time_us)
+            return ()
+        return conversation.assemblies[forward].pass_over(size)
 
     def _find_out(self, conversation: Conversation, forward: bool, piece: bytes | int, time_us: int) -> None:
         """Look at the first bytes until they tell the protocol, or that it is none we know."""

@@ -16,7 +16,7 @@ from siemd.sources.sniffer.packet import ACK, Packet
 from siemd.sources.sniffer.state import Aging
 
 RING = 64  # contacts remembered for each source, destination and port
-FIRST, EVERY = 16, 8  # contacts after which the first fact is stated, and each further one
+FIRST, EVERY = 12, 4  # contacts after which the first fact is stated, and each further one
 TOGETHER_US = 250_000  # connections begun within this time are one contact
 REGULAR = 60  # the score from which others count as regular too
 FEW = 8  # contacts that suffice for that
@@ -29,16 +29,6 @@ _WRAP = 1 << 32
 _LARGEST = _WRAP - 1
 
 
-class _Contacts(msgspec.Struct, gc=False):
-    """The latest contacts of a pair: begin, bytes of both sides, duration. total: all of them, forgotten ones too."""
-
-    times_us: array[int]
-    up: array[int]
-    down: array[int]
-    durations_ms: array[int]
-    total: int = 0
-
-
 class Regularity(NamedTuple):
     """score: 0 to 100. interval_us: median. skew: Bowley's, -1 to 1. mads: in percent of the medians."""
 
@@ -47,6 +37,21 @@ class Regularity(NamedTuple):
     interval_skew: float
     interval_mad_percent: int
     bytes_mad_percent: int
+
+
+class _Contacts(msgspec.Struct, gc=False):
+    """The latest contacts of a pair: begin, bytes of both sides, duration. total: all of them, forgotten ones too.
+
+    judged: how many there were when their regularity was last computed.
+    """
+
+    times_us: array[int]
+    up: array[int]
+    down: array[int]
+    durations_ms: array[int]
+    total: int = 0
+    judged: int = 0
+    regularity: Regularity | None = None
 
 
 class BeaconObserver:
@@ -123,7 +128,7 @@ class BeaconObserver:
             contacts = self._contacts.get(pair)
             if contacts is None:
                 continue
-            regularity = regularity_of(contacts.times_us, contacts.up, contacts.down, contacts.durations_ms)
+            regularity = _judged(contacts, 0)
             if regularity.score >= FLOOR:
                 facts.append(self._fact(pair, contacts, regularity, time_us))
         return facts
@@ -134,8 +139,7 @@ class BeaconObserver:
         for pair in pairs or ():
             contacts = self._contacts.get(pair)
             if contacts is not None and len(contacts.times_us) >= FEW:
-                score = regularity_of(contacts.times_us, contacts.up, contacts.down, contacts.durations_ms).score
-                found += score >= REGULAR
+                found += _judged(contacts, EVERY).score >= REGULAR
         return found
 
     def _fact(self, pair: Pair, contacts: _Contacts, regularity: Regularity, time_us: int) -> NetworkEvent:
@@ -160,6 +164,7 @@ class BeaconObserver:
                 "service": about.service,
                 "user_agent": about.user_agent,
                 "name": about.name,
+                "refused_paths": about.refused_paths,
                 "vlan": vlan,
             },
             source_ip=address(source),
@@ -173,6 +178,14 @@ class BeaconObserver:
     def counters(self) -> dict[str, int]:
         """Sizes and losses."""
         return {"contacts_held": len(self._contacts), "contacts_forgotten": self._contacts.evicted}
+
+
+def _judged(contacts: _Contacts, since: int) -> Regularity:
+    """The regularity, computed anew when there were more than so many contacts since it was."""
+    if contacts.regularity is None or contacts.total - contacts.judged > since:
+        contacts.regularity = regularity_of(contacts.times_us, contacts.up, contacts.down, contacts.durations_ms)
+        contacts.judged = contacts.total
+    return contacts.regularity
 
 
 def regularity_of(

@@ -248,12 +248,12 @@ class TcpObserver:
         if flow.ssh is not None:
             if self.ssh.data(flow.ssh, packet, forward, now_us):
                 flow.ssh = None
-        elif packet.payload[:4] == b"SSH-":
-            flow.ssh = self.ssh.begin(key, packet, forward, now_us, sure=flow.probe != "")
-            self.applications.gathering.speaks((key[0], key[2], key[3], key[4]), "ssh")
         elif flow.app is not None:
             if self.applications.data(flow.app, packet, forward, now_us):
                 flow.app = None
+        elif packet.payload[:4] == b"SSH-":
+            flow.ssh = self.ssh.begin(key, packet, forward, now_us, sure=flow.probe != "")
+            self.applications.gathering.speaks((key[0], key[2], key[3], key[4]), "ssh")
         elif first:
             flow.app = self.applications.begin(key, packet, forward, now_us, _first_number(flow, forward))
 

@@ -76,6 +76,26 @@ def test_what_connections_hold_is_bounded_in_all() -> None:
     assert sensor.counters()["application_bytes"] == 0
 
 
+def test_what_waits_for_a_tick_is_bounded() -> None:
+    """A flood of distinct texts within a second: what does not fit is counted."""
+    sensor = Sensor(SensorConfig())
+    wire = Wire(step_us=0)
+    facts = []
+    for number in range(20_000):
+        source = f"10.1.{number >> 8}.{number & 255}"
+        talk(wire, http(f"/{number}{'x' * 900}", 404, agent="y" * 200, body=0), source=source, pause_s=0)
+        if len(wire.packets) > 1000:
+            facts += sensor.feed(wire.packets)
+            wire.packets.clear()
+    counters = sensor.counters()
+    facts += sensor.feed(wire.packets) + sensor.finish()
+    assert counters["http_requests_held_back"] > 1000
+    assert counters["application_facts_lost"] > 1000
+    assert 5_000 < len(only(facts, "http_request")) < 16_000
+    talk(wire, http("/after"))
+    assert only(sensor.feed(wire.packets[-10:]) + sensor.finish(), "http_request")
+
+
 def _ends(packet: Packet) -> tuple[str, int, str, int]:
     return str(ip_address(packet.source_ip)), packet.source_port, VICTIM, packet.destination_port
 

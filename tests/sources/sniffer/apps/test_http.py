@@ -208,6 +208,12 @@ def test_a_head_without_an_end_is_given_up() -> None:
     assert told([(">", b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 5000), *http("/after")]) == [("GET", "/after", 200)]
 
 
+def test_a_body_that_looks_like_another_protocol() -> None:
+    post = b"POST /up HTTP/1.1\r\nContent-Length: 8\r\n\r\n"
+    turns = [(">", post), (">", b"SSH-2.0-"), ("<", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), *http("/next")]
+    assert told(turns) == [("POST", "/up", 200), ("GET", "/next", 200)]
+
+
 def test_another_protocol_after_an_upgrade_is_not_read() -> None:
     upgrade = [(">", b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"), ("<", b"HTTP/1.1 101 Switching\r\n\r\n")]
     assert told([*upgrade, *http("/not-http")]) == [("GET", "/ws", 101)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.sensor import Sensor, SensorConfig
 from support.conversation import ATTACKER, VICTIM, Wire, facts_of, only
-from support.streams import Turn, cut, ftp, hello, mix_up, rdp, smb, talk, without
+from support.streams import Turn, cut, ftp, hello, mix_up, old_smb, rdp, smb, talk, without
 
 SECRET = "hunter2!x"
 Told = tuple[str, str, int, str]  # service, outcome, attempts, user
@@ -188,6 +188,13 @@ def test_smb(version: int) -> None:
     assert of(smb("bob", 0, version=version), 445) == [("smb", "success", 1, "bob")]
     assert of(smb("", 0, version=version), 445) == []  # the anonymous session
     assert of(smb("bob", 0xC0000016, version=version), 445) == []
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+def test_smb_1_without_ntlm_messages(unicode: bool) -> None:
+    assert of(old_smb("bob", 0xC000006D, unicode=unicode), 445) == [("smb", "failure", 1, "bob")]
+    assert of(old_smb("bob", 0, unicode=unicode), 445) == [("smb", "success", 1, "bob")]
+    assert of(old_smb("", 0, unicode=unicode), 445) == []
 
 
 def test_smb_with_a_large_message_in_between() -> None:
