@@ -208,12 +208,12 @@ class Wire:
 
     def arp(
         self, source: str, target: str, *, operation: int = 1, sender_mac: bytes = b"", to: bytes | None = None
-    ) -> None:
+    ) -> Packet:
         """to: the MAC that the frame goes to; by default a request to all, an answer to the target."""
         mac = sender_mac or hardware(source)
         receiver = to or (hardware(target) if operation == 2 else BROADCAST)
         rest = {"ethernet_source": mac, "destination_mac": receiver, "arp_operation": operation}
-        self.put(ARP, source, target, source_mac=mac, **rest)
+        return self.put(ARP, source, target, source_mac=mac, **rest)
 
     def arp_answered(self, source: str, target: str) -> None:
         self.arp(source, target)

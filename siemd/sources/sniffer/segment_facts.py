@@ -97,8 +97,9 @@ SEGMENT_FACTS = (
             "data_bytes": "the size of those packets' payloads, in both directions",
             "text_bytes": "of those the ones that are text",
             "largest": "the largest of those payloads, in bytes",
-            "altered_replies": "replies that differ from their request, where either carried something new",
+            "altered_replies": "replies that differ from their request, or come before it, with something new",
             "patterns": "packets filled with a new pattern of a few bytes (ping -p)",
+            "heads": "the first four bytes of those payloads in hexadecimal, at most four of them: signs of tools",
             "entropy": "of the data, in bits for each byte: about 4 for text, near 8 for what is encrypted or packed",
             "vlan": VLAN,
         },
@@ -122,10 +123,11 @@ SEGMENT_FACTS = (
     FactKind(
         "dns_names",
         "A client asked for new names below one registered domain, and for at least ten since `memory` ago. All "
-        "figures are since then. `count`: questions.",
+        "figures are since then. `count`: questions since the fact before.",
         ("source_ip", "destination_ip", "protocol", "count", "message"),
         {
             "domain": "the registered domain; a dot for names that are in none",
+            "questions": "how many questions for names below it",
             "unique_names": "distinct names below it",
             "unique_labels": "distinct labels below it",
             "unique_percent": "share of the questions that asked for a name for the first time",

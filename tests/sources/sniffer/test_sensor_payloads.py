@@ -82,6 +82,17 @@ def ptunnel(wire: Wire) -> None:
         wire.wait(0.1)
 
 
+def one_page_through_ptunnel(wire: Wire) -> None:
+    """As captured: the kernel echoes, and the tool answers beside it, with numbers of its own."""
+    head = bytes.fromhex("d5200880") + bytes(8) + b"\x40\0\0\x02\0\0\xff\xff\0\0\0v"
+    echo(wire, head, number=0)
+    echo(wire, head + TEXT[:118], number=1)
+    for number, size in enumerate((28, 1028, 244, 4, 4)):
+        payload = head[:12] + b"\x80\0\0\x02\0\0\0" + bytes((number,)) + TEXT[200 : 200 + size]
+        rest = {"ident": 7, "seq": number, "payload": payload, "payload_length": len(payload)}
+        wire.put(ICMP, VICTIM, ATTACKER, icmp_type=0, **rest)
+
+
 def hans(wire: Wire) -> None:
     """Polls that carry little; replies that carry packets."""
     for number in range(12):
@@ -126,6 +137,7 @@ TUNNELS: list[Script] = [
     replies_without_requests,
     text_in_ordinary_pings,
     ptunnel,
+    one_page_through_ptunnel,
     hans,
     icmpsh,
     patterns_of_ping,

@@ -41,6 +41,14 @@ def arpspoof(wire: Wire) -> None:
         wire.wait(2)
 
 
+def arpspoof_that_ends(wire: Wire) -> None:
+    """At its end it tells the truth five times, from its own card."""
+    arpspoof(wire)
+    for _ in range(5):
+        wire.arp(GATEWAY, VICTIM, operation=2).ethernet_source = EVIL
+        wire.wait(1)
+
+
 def arpspoof_of_both_sides(wire: Wire) -> None:
     wire.arp_answered(VICTIM, GATEWAY)
     wire.arp_answered(GATEWAY, VICTIM)
@@ -190,6 +198,7 @@ def multicast_names(wire: Wire) -> None:
 
 ATTACKS: list[tuple[str, Script]] = [
     ("arp_spoof", arpspoof),
+    ("arp_spoof", arpspoof_that_ends),
     ("arp_spoof", arpspoof_of_both_sides),
     ("arp_spoof", arpspoof_of_an_owner_who_is_silent),
     ("arp_spoof", ettercap),

@@ -122,7 +122,7 @@ class ClaimObserver:
         claim.newest = hardware
         claim.time_us = now_us
         if unasked:
-            _note(claim, hardware, now_us)
+            _note(claim, packet.ethernet_source or hardware, now_us)  # arpspoof ends by telling the truth, unasked
         if moved or unasked:
             self._changed[place] = claim, packet.time_us
 

@@ -49,6 +49,7 @@ class _Domain(msgspec.Struct):
     sample: bytearray
     time_us: int = 0
     queries: int = 0
+    stated: int = 0
     new_bytes: int = 0
     longest: int = 0
     lookups: int = 0
@@ -146,11 +147,13 @@ def entropy(sample: bytes | bytearray) -> float:
 def _fact(domain: Labels, seen: _Domain) -> NetworkEvent:
     names, name = seen.names.count, name_text(domain) or "."
     client = address(seen.client)
+    since, seen.stated = seen.queries - seen.stated, seen.queries
     return fact(
         "dns_names",
         seen.time_us,
         {
             "domain": name,
+            "questions": seen.queries,
             "unique_names": names,
             "unique_labels": seen.labels.count,
             "unique_percent": 100 * names // seen.queries,
@@ -168,6 +171,6 @@ def _fact(domain: Labels, seen: _Domain) -> NetworkEvent:
         source_ip=client,
         destination_ip=address(seen.server),
         protocol="dns",
-        count=seen.queries,
+        count=since,
         message=f"{client} asked for {names} names below {name}, of {seen.new_bytes} bytes in all",
     )

@@ -12,6 +12,8 @@ from siemd.sources.sniffer.state import Aging
 
 HEAD_BYTES = 24  # where pings keep time, number and name of the sender: these differ from ping to ping by nature
 _COMPARED = 64  # bytes behind the head that tell one content from another
+_NUMBERS = 1 << 16
+_HEADS = 4  # first words in one fact
 _KEPT_BYTES = 128  # of a request, to compare its reply with
 _CONTENTS = 3  # contents of a pair that are remembered: two hosts may ping each other in several ways at once
 _SAMPLE_BYTES = 512
@@ -50,6 +52,7 @@ class _Held(msgspec.Struct):
     altered: int = 0
     patterns: int = 0
     sample: bytearray = msgspec.field(default_factory=bytearray)
+    heads: set[str] = msgspec.field(default_factory=set)
 
 
 class PayloadObserver:
@@ -87,15 +90,18 @@ class PayloadObserver:
         answers_last = (pair.ident, pair.number) == (packet.ident, packet.seq)
         if answers_last and _is_echo(pair, payload, packet.payload_length):
             return
-        if not answers_last:  # several are on their way at once, or only replies are seen
+        ahead = packet.ident == pair.ident and 0 < (packet.seq - pair.number) % _NUMBERS < _NUMBERS // 2
+        if not answers_last and not ahead:  # several are on their way at once, or only replies are seen
             self._content(key, pair, packet)
             return
+        if ahead and _is_known(payload[HEAD_BYTES : HEAD_BYTES + _COMPARED], pair.contents):
+            return  # its request was lost to us
         content = payload[:_COMPARED]
         new = not _is_known(content, pair.replies)
         if new:
             pair.replies = (content, *pair.replies[: _CONTENTS - 1])
             self._carry(key, packet, content)
-        if (new or pair.new) and (held := self._hold(key, packet)) is not None:
+        if (new or (pair.new and answers_last)) and (held := self._hold(key, packet)) is not None:
             held.altered += 1
 
     def _content(self, key: _Key, pair: _Pair, packet: Packet) -> bool:
@@ -116,6 +122,8 @@ class PayloadObserver:
             held.patterns += 1
             return
         held.count += 1
+        if len(held.heads) < _HEADS:
+            held.heads.add(packet.payload[:4].hex())
         held.data_bytes += packet.payload_length
         if sum(0x20 <= byte < 0x7F or byte in b"\t\r\n" for byte in content) >= 0.9 * len(content):
             held.text_bytes += packet.payload_length
@@ -148,6 +156,7 @@ class PayloadObserver:
                         "largest": held.largest,
                         "altered_replies": held.altered,
                         "patterns": held.patterns,
+                        "heads": sorted(held.heads),
                         "entropy": round(entropy(held.sample), 2),
                         "vlan": vlan,
                     },
