@@ -158,4 +158,14 @@ SEGMENT_FACTS = (
         },
         {"source_ip": _WHO_ASKED, "protocol": "dns"},
     ),
+    FactKind(
+        "not_dns",
+        "Datagrams to or from port 53 were no messages of DNS. `count`: datagrams.",
+        ("source_ip", "destination_ip", "protocol", "count", "message"),
+        {
+            "heads": "the first four bytes of those datagrams in hexadecimal, at most eight of them: signs of tools",
+            "vlan": VLAN,
+        },
+        {"source_ip": "who sent them", "destination_ip": "who was to get them", "protocol": "udp"},
+    ),
 )

@@ -53,6 +53,7 @@ def own_protocols(wire: Wire) -> None:
     wire.udp("192.0.2.1", 137, "192.0.2.9", 137, netbios_answer("fileserver", "192.0.2.1"))
     router_advertisement(wire, "fe80::1", prefixes=["2001:db8::"])
     wire.put(ICMP, ATTACKER, VICTIM, icmp_type=8, payload=b"data that nobody sends in a ping", payload_length=32)
+    wire.udp(ATTACKER, 40_000, VICTIM, 53, b"no DNS")
     for number in range(10):
         resolve(wire, ATTACKER, f"host{number}.example.com", code=3)
 

@@ -103,6 +103,15 @@ def iodine_idle(wire: Wire) -> None:
         wire.wait(4)
 
 
+def iodine_without_dns(wire: Wire) -> None:
+    """Its raw mode, when client and server see each other."""
+    for number in range(5):
+        resolve(wire, CLIENT, [b"v" + noise(number, 4).hex().encode(), b"t", b"example", b"org"], [], kind=NULL)
+    for number in range(20):
+        wire.udp(CLIENT, 40_000, SERVER, 53, b"\x10\xd1\x9e\x20" + noise(number, 80))
+        wire.udp(SERVER, 53, CLIENT, 40_000, b"\x10\xd1\x9e\x20" + noise(~number, 80))
+
+
 def iodine_with_private_types(wire: Wire) -> None:
     iodine(wire, kind=65_399, count=20)
 
@@ -159,6 +168,7 @@ def tunnel_through_a_resolver(wire: Wire) -> None:
 TUNNELS: list[Script] = [
     iodine,
     iodine_idle,
+    iodine_without_dns,
     iodine_with_private_types,
     iodine_with_addresses,
     dnscat2,
@@ -313,6 +323,12 @@ def resolver_that_is_away(wire: Wire) -> None:
         wire.wait(0.1)
 
 
+def broken_messages(wire: Wire) -> None:
+    for number in range(200):
+        wire.udp(CLIENT, 40_000, SERVER, 53, query(f"www{number}.example.com")[: number % 30])
+        wire.udp(SERVER, 53, CLIENT, 40_000, noise(number, number))
+
+
 def servers_that_refuse(wire: Wire) -> None:
     for number in range(100):
         resolve(wire, CLIENT, f"www.shop{number}.com", code=(2, 5)[number % 2])
@@ -335,6 +351,7 @@ BENIGN: list[Script] = [
     walk_over_a_zone,
     health_checks_of_a_cloud,
     resolver_that_is_away,
+    broken_messages,
     servers_that_refuse,
 ]
 

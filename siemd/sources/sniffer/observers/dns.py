@@ -1,4 +1,4 @@
-"""DNS on the wire: each question with its answer, names below one domain, and domains that don't exist."""
+"""DNS on the wire: each question with its answer, domains that don't exist, and what is no DNS on its port."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from siemd.sources.sniffer.dns import (
     response_code_name,
     type_name,
 )
-from siemd.sources.sniffer.facts import MAX_LISTED, Tally, address, fact
+from siemd.sources.sniffer.facts import MAX_LISTED, Held, Tally, address, fact
 from siemd.sources.sniffer.observers.dns_names import DnsNames, Question
 from siemd.sources.sniffer.packet import Packet
 from siemd.sources.sniffer.state import Aging, Deadlines
@@ -25,12 +25,15 @@ from siemd.sources.sniffer.suffixes import PRIVATE_TOPS, Labels, registered
 DNS_PORT = 53
 MAX_FACTS_A_DOMAIN = 32  # facts in a tick for one client and one domain; a tunnel asks for hundreds of names
 _NEVER_ANSWERED = -1
+_OPCODES = frozenset((0, 1, 2, 4, 5, 6))  # RFC 6895, 2.2
+_HEAD_BYTES = 4
+_HEADS = 8  # in one fact
 _WHOLE = 64  # answers of one client that are remembered as one, for its share of failures
 
 _Key = tuple[bytes, bytes, int, bytes]  # client, server, VLAN, question
 
 
-class _Held(msgspec.Struct):
+class _Stated(msgspec.Struct):
     """What becomes a `dns_query`."""
 
     time_us: int
@@ -59,7 +62,7 @@ class DnsLimits(NamedTuple):
 
 
 class DnsObserver:
-    """States `dns_query`, `dns_names` and `nxdomain`. feed takes messages of port 53, of UDP or TCP."""
+    """States `dns_query`, `dns_names`, `nxdomain` and `not_dns`. feed takes messages of port 53, of UDP or TCP."""
 
     def __init__(self, limits: DnsLimits) -> None:
         cap = limits.cap
@@ -69,16 +72,20 @@ class DnsObserver:
         self._deadlines: Deadlines[tuple[_Key, Question]] = Deadlines(limits.answer_timeout_us, cap)
         self._clients: Aging[tuple[bytes, int], _Client] = Aging(cap)
         self._names = DnsNames(limits.window_us, max(64, cap // 4))
-        self._held: dict[tuple[bytes, bytes, int, bytes, int], _Held] = {}
+        self._held: dict[tuple[bytes, bytes, int, bytes, int], _Stated] = {}
         self._room: dict[tuple[bytes, Labels], int] = {}
         self._failed = Tally(cap)
+        self._foreign = Tally(cap)
         self.malformed = self.held_back = 0
 
     def feed(self, packet: Packet, now_us: int, payload: bytes) -> None:
         """Look at one message: the payload of a datagram, or what follows the length in a TCP segment."""
         message = parse(payload)
-        if message is None or (not message.question and not message.response):
+        if message is None or message.opcode not in _OPCODES or not (message.question or message.response):
             self.malformed += 1
+            if payload:
+                ends = (packet.source_ip, packet.destination_ip, packet.vlan)
+                self._foreign.add(ends, packet.time_us, payload[:_HEAD_BYTES].hex())
         elif message.opcode or not message.question:
             return  # notifications and updates; an answer that doesn't say to what
         elif message.response:
@@ -145,7 +152,7 @@ class DnsObserver:
             return
         self._room[place] = used + 1
         texts = [record.text for record in answers if record.text]
-        self._held[full] = _Held(
+        self._held[full] = _Stated(
             question.time_us, question.labels, question.record_type, question.domain, code, question.count, texts
         )
 
@@ -164,6 +171,8 @@ class DnsObserver:
         for (client, vlan), failed in self._failed.take().items():
             known = self._clients.get((client, vlan)) or _Client(1, 1)
             facts += _nxdomain(client, vlan, failed.time_us, sorted(failed.targets), known)
+        for (source, destination, vlan), foreign in self._foreign.take_without_flood().items():
+            facts.append(_not_dns(source, destination, vlan, foreign))
         return facts
 
     def finish(self) -> None:
@@ -187,11 +196,12 @@ class DnsObserver:
             "dns_queries_held_back": self.held_back,
             "dns_clients_forgotten": self._clients.evicted,
             "dns_failures_lost": self._failed.lost,
+            "dns_foreign_lost": self._foreign.lost + self._foreign.held_back,
             **self._names.counters(),
         }
 
 
-def _query(client: bytes, server: bytes, vlan: int, held: _Held) -> NetworkEvent:
+def _query(client: bytes, server: bytes, vlan: int, held: _Stated) -> NetworkEvent:
     code = "" if held.code == _NEVER_ANSWERED else response_code_name(held.code)
     name, kind = name_text(held.labels), type_name(held.record_type)
     fields: dict[str, Any] = {
@@ -213,6 +223,20 @@ def _query(client: bytes, server: bytes, vlan: int, held: _Held) -> NetworkEvent
         protocol="dns",
         count=held.count,
         message=f"{address(client)} asked {address(server)} for {kind} of {name or 'the root'}: {said}"[:1000],
+    )
+
+
+def _not_dns(source: bytes, destination: bytes, vlan: int, held: Held) -> NetworkEvent:
+    sender, receiver = address(source), address(destination)
+    return fact(
+        "not_dns",
+        held.time_us,
+        {"heads": sorted(held.targets)[:_HEADS], "vlan": vlan},
+        source_ip=sender,
+        destination_ip=receiver,
+        protocol="udp",
+        count=held.count,
+        message=f"{sender} sent {receiver} something to or from the port of DNS that is no DNS",
     )
 
 
