@@ -1,7 +1,7 @@
 """DNS messages (also LLMNR, mDNS and NetBIOS names, which share the format) from hostile bytes, limits everywhere.
 
-Written by hand: only the first question and the answers are wanted, and a library that builds an object for every
-record costs many times more for each message (see tests/benchmarks/bench_dns.py).
+Written by hand: only the first question and the answers are wanted. A library that builds an object for every record
+costs more: dnslib ten times as much for a small answer, dnspython twenty-five times (2 µs, 21 and 57).
 """
 
 from __future__ import annotations

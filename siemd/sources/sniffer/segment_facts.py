@@ -108,7 +108,7 @@ SEGMENT_FACTS = (
     FactKind(
         "dns_query",
         "A DNS question (UDP or TCP, port 53) was answered, or was not within `answer_timeout`; at most 32 in a tick "
-        "for one client and domain. Switched by `dns_queries`. `count`: questions.",
+        "for one client and domain, and 4,096 in all. Switched by `dns_queries`. `count`: questions.",
         ("source_ip", "destination_ip", "destination_port", "protocol", "count", "message"),
         {
             "query": "the name, lower-case, without the last dot",

@@ -87,6 +87,13 @@ def test_a_tunnel_is_not_a_flood_of_facts() -> None:
     assert only(facts, "dns_query")[-1].fields["query"] == "www.example.net"
 
 
+def test_a_flood_of_domains_is_not_one_of_facts() -> None:
+    wire = Wire(start_us=1_795_000_000_000_000)
+    for number in range(5000):
+        resolve(wire, CLIENT, f"www.x{number}.example")
+    assert len(only(facts_of(wire.packets), "dns_query")) == 4096
+
+
 # What real tools do
 
 

@@ -23,6 +23,7 @@ from siemd.sources.sniffer.state import Aging, Deadlines
 from siemd.sources.sniffer.suffixes import PRIVATE_TOPS, Labels, registered
 
 DNS_PORT = 53
+MAX_QUERIES = 4096  # facts about single questions in a tick, whoever asks
 MAX_FACTS_A_DOMAIN = 32  # facts in a tick for one client and one domain; a tunnel asks for hundreds of names
 _NEVER_ANSWERED = -1
 _OPCODES = frozenset((0, 1, 2, 4, 5, 6))  # RFC 6895, 2.2
@@ -66,7 +67,6 @@ class DnsObserver:
 
     def __init__(self, limits: DnsLimits) -> None:
         cap = limits.cap
-        self._cap = cap
         self._state_queries = limits.queries
         self._questions: Aging[_Key, Question] = Aging(cap)
         self._deadlines: Deadlines[tuple[_Key, Question]] = Deadlines(limits.answer_timeout_us, cap)
@@ -147,7 +147,7 @@ class DnsObserver:
             return
         place = (key[0], question.domain)
         used = self._room.get(place, 0)
-        if used >= MAX_FACTS_A_DOMAIN or len(self._held) >= self._cap:
+        if used >= MAX_FACTS_A_DOMAIN or len(self._held) >= MAX_QUERIES:
             self.held_back += 1
             return
         self._room[place] = used + 1
