@@ -14,10 +14,11 @@ SEGMENT_FACTS = (
         "MACs (VRRP, HSRP, GLBP) are left out.",
         ("source_ip", "destination_ip", "protocol", "message"),
         {
-            "source_mac": "of the two MACs the one that answers unasked more often, else the one that came later",
+            "source_mac": "of the two MACs the one that tells it unasked more often, else the one that came later",
             "other_mac": "the other one; empty when only unasked answers were seen",
             "moves": "how often within 60 s the claim went from one MAC to another: 1 is a failover, many are a fight",
             "unasked_answers": "answers of `source_mac` for this address within 60 s, to one host that had not asked",
+            "announcements": "how often within 60 s it told all hosts so; those of one burst count once",
             "gateway": "whether the address is that of a gateway, as DHCP or router advertisements told",
             "vlan": VLAN,
         },

@@ -49,6 +49,14 @@ def arpspoof_that_ends(wire: Wire) -> None:
         wire.wait(1)
 
 
+def arpspoof_of_everyone(wire: Wire) -> None:
+    """Without -t: answers to all, every 2 s."""
+    wire.arp_answered(VICTIM, GATEWAY)
+    for _ in range(15):
+        wire.arp(GATEWAY, "255.255.255.255", operation=2, sender_mac=EVIL, to=BROADCAST)
+        wire.wait(2)
+
+
 def arpspoof_of_both_sides(wire: Wire) -> None:
     wire.arp_answered(VICTIM, GATEWAY)
     wire.arp_answered(GATEWAY, VICTIM)
@@ -199,6 +207,7 @@ def multicast_names(wire: Wire) -> None:
 ATTACKS: list[tuple[str, Script]] = [
     ("arp_spoof", arpspoof),
     ("arp_spoof", arpspoof_that_ends),
+    ("arp_spoof", arpspoof_of_everyone),
     ("arp_spoof", arpspoof_of_both_sides),
     ("arp_spoof", arpspoof_of_an_owner_who_is_silent),
     ("arp_spoof", ettercap),

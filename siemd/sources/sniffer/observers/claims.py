@@ -16,6 +16,7 @@ FEWEST_UNASKED = 3  # unasked answers within the window; with fewer, and without
 _ANSWER_US = 5_000_000  # an answer within this time of a question was asked for
 _FURTHER_US = 1_000_000  # … and so were further ones within this time of the first
 _SAME_US = 100_000  # the same claim again within this time is a copy of the packet
+_BURST_US = 900_000  # announcements closer to one another than this are one: a failover sends several at once
 _KEPT = 32  # times kept for each counter
 _MACS = 4  # MACs whose unasked answers are counted for one address
 
@@ -40,7 +41,7 @@ class _Claim(msgspec.Struct):
     """Who claims one address. newest: the MAC that claimed last. owner: the one before the first of the recent moves.
 
     newcomer: the last one that is not the owner. moves: when the claim went from one MAC to another. unasked: when each
-    MAC answered without a question. told: who heard the last claim.
+    MAC answered without a question. announced: when each told everyone. told: who heard the last claim.
     """
 
     newest: bytes
@@ -50,6 +51,7 @@ class _Claim(msgspec.Struct):
     newcomer: bytes = b""
     moves: deque[int] | None = None
     unasked: dict[bytes, deque[int]] | None = None
+    announced: dict[bytes, deque[int]] | None = None
 
 
 class ClaimObserver:
@@ -121,9 +123,12 @@ class ClaimObserver:
             claim.moves.append(now_us)
         claim.newest = hardware
         claim.time_us = now_us
+        speaker = packet.ethernet_source or hardware  # arpspoof ends by telling the truth, unasked
         if unasked:
-            _note(claim, packet.ethernet_source or hardware, now_us)  # arpspoof ends by telling the truth, unasked
-        if moved or unasked:
+            claim.unasked = _noted(claim.unasked, speaker, now_us, 0)
+        elif packet.destination_mac == _BROADCAST and (packet.arp_operation == _REPLY or told == claimed):
+            claim.announced = _noted(claim.announced, speaker, now_us, _BURST_US)
+        if moved or unasked or claim.moves:
             self._changed[place] = claim, packet.time_us
 
     def tick(self, now_us: int) -> list[NetworkEvent]:
@@ -133,6 +138,8 @@ class ClaimObserver:
         for (claimed, vlan), (claim, time_us) in changed.items():
             moves = _recent(claim.moves, now_us)
             unasked = {hardware: _recent(times, now_us) for hardware, times in (claim.unasked or {}).items()}
+            for times in (claim.announced or {}).values():
+                _recent(times, now_us)
             if moves or max(unasked.values(), default=0) >= FEWEST_UNASKED:
                 is_gateway = self._gateways.get((claimed, vlan)) is not None
                 facts.append(_fact(claimed, vlan, claim, time_us, moves, unasked, is_gateway))
@@ -153,15 +160,18 @@ class ClaimObserver:
         }
 
 
-def _note(claim: _Claim, hardware: bytes, now_us: int) -> None:
-    """Remember an unasked answer of a MAC, of the latest few MACs."""
-    if claim.unasked is None:
-        claim.unasked = {}
-    if hardware not in claim.unasked:
-        if len(claim.unasked) >= _MACS:
-            del claim.unasked[next(iter(claim.unasked))]
-        claim.unasked[hardware] = deque(maxlen=_KEPT)
-    claim.unasked[hardware].append(now_us)
+def _noted(
+    times: dict[bytes, deque[int]] | None, speaker: bytes, now_us: int, burst_us: int
+) -> dict[bytes, deque[int]]:
+    """The times with this one, of the latest few MACs; what comes within burst_us of the one before adds nothing."""
+    times = {} if times is None else times
+    if speaker not in times:
+        if len(times) >= _MACS:
+            del times[next(iter(times))]
+        times[speaker] = deque(maxlen=_KEPT)
+    if not times[speaker] or now_us - times[speaker][-1] >= burst_us:
+        times[speaker].append(now_us)
+    return times
 
 
 def _recent(times: deque[int] | None, now_us: int) -> int:
@@ -189,9 +199,10 @@ def _option(payload: bytes, wanted: int) -> bytes:
 def _fact(
     claimed: bytes, vlan: int, claim: _Claim, time_us: int, moves: int, unasked: dict[bytes, int], gateway: bool
 ) -> NetworkEvent:
-    """Of two MACs the one that answers unasked more often is the suspect, else the one that came later."""
+    """Of two MACs the one that tells it unasked more often is the suspect, else the one that came later."""
     pair = [claim.newcomer, claim.owner] if moves else [claim.newest, b""]
-    suspect, other = sorted(pair, key=lambda one: -unasked.get(one, 0))
+    announced = {hardware: len(times) for hardware, times in (claim.announced or {}).items()}
+    suspect, other = sorted(pair, key=lambda one: -unasked.get(one, 0) - announced.get(one, 0))
     who, name = mac(suspect), address(claimed)
     rest = f", which {mac(other)} claims too" if other else ", unasked"
     return fact(
@@ -202,6 +213,7 @@ def _fact(
             "other_mac": mac(other),
             "moves": moves,
             "unasked_answers": unasked.get(suspect, 0),
+            "announcements": announced.get(suspect, 0),
             "gateway": gateway,
             "vlan": vlan,
         },
