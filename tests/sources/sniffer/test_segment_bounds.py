@@ -97,17 +97,3 @@ def test_a_flood_costs_what_the_counters_say_and_no_more(flood: Flood, counter: 
     sensor.finish()
     assert sensor.counters()[counter] > 0
     assert all(len(fact.fields["domains"]) <= 1024 for fact in facts)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("flood", sorted({flood for flood, _ in FLOODS}, key=str), ids=lambda one: one.__name__)
-def test_a_million_of_each_does_not_grow_the_process(flood: Flood) -> None:
-    resource = pytest.importorskip("resource")
-    sensor = Sensor(SensorConfig())
-    settled_kb = 0
-    for number, packets in enumerate(batches(flood, 1_000_000)):
-        sensor.feed(packets)
-        if number == 1_000:
-            settled_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - settled_kb
-    assert grown_kb < 300_000
