@@ -23,7 +23,7 @@ def collected_here(config: Config, platform: str = sys.platform) -> Collected:
     return Collected(
         missing={platform: reason for platform, reason in missing.items() if reason},
         channels=frozenset(name.lower() for name in windows.channels),
-        facts=frozenset(FACTS),
+        facts=frozenset(FACTS) - (frozenset() if sources.sniffer.sensor.dns_queries else {"dns_query"}),  # type: ignore[attr-defined]
     )
 
 

@@ -30,7 +30,7 @@ def reach(tools: Any, logsource: str, collected: Collected, selection: str = "{A
         ("{product: siemd, category: network}", Collected(missing={"network": "off"}), "platform", "off"),
         ("{category: firewall}", LINUX, "", ""),
         ("{category: network}", LINUX, "", ""),
-        ("{category: dns}", LINUX, "source", "the sensor states no facts such as dns_names"),
+        ("{category: dns}", LINUX, "source", "the sensor states no facts such as dns_query"),
         ("{product: linux, service: sshd}", LINUX, "", ""),
         ("{product: linux, service: sshd}", WINDOWS, "platform", "does not run Linux"),
         ("{product: windows, service: security}", LINUX, "platform", "does not run Windows"),

@@ -13,11 +13,17 @@ from siemd.sources.sniffer.sensor import Sensor, SensorConfig
 
 START_US = 1_795_000_000_000_000
 ATTACKER, VICTIM = "192.0.2.66", "198.51.100.10"
+BROADCAST = b"\xff" * 6
 SYSTEM_SYN, RAW_SYN, WITH_TIMES, BARE = 40, 24, 32, 20
 
 
 def raw(address: str) -> bytes:
     return ipaddress.ip_address(address).packed
+
+
+def hardware(address: str) -> bytes:
+    """The MAC of the host with that address."""
+    return b"\x02\0" + raw(address)[-4:]
 
 
 class Wire:
@@ -200,12 +206,18 @@ class Wire:
             if times > 1:
                 self.wait(interval_s)
 
-    def arp(self, source: str, target: str, *, operation: int = 1, sender_mac: bytes = b"\x02\0\0\0\0\x01") -> None:
-        self.put(ARP, source, target, source_mac=sender_mac, ethernet_source=sender_mac, arp_operation=operation)
+    def arp(
+        self, source: str, target: str, *, operation: int = 1, sender_mac: bytes = b"", to: bytes | None = None
+    ) -> Packet:
+        """to: the MAC that the frame goes to; by default a request to all, an answer to the target."""
+        mac = sender_mac or hardware(source)
+        receiver = to or (hardware(target) if operation == 2 else BROADCAST)
+        rest = {"ethernet_source": mac, "destination_mac": receiver, "arp_operation": operation}
+        return self.put(ARP, source, target, source_mac=mac, **rest)
 
     def arp_answered(self, source: str, target: str) -> None:
         self.arp(source, target)
-        self.arp(target, source, operation=2, sender_mac=b"\x02\0\0\0\0\x02")
+        self.arp(target, source, operation=2)
 
     # SSH
 

@@ -13,6 +13,7 @@ from siemd.events import NetworkEvent, clamp_time_us
 from siemd.sources.sniffer.apps.kinds import APPLICATION_FACTS
 from siemd.sources.sniffer.fact_kind import VLAN as _VLAN
 from siemd.sources.sniffer.fact_kind import FactKind
+from siemd.sources.sniffer.segment_facts import SEGMENT_FACTS
 
 MAX_LISTED = 1024  # ports or addresses in one fact; a longer list goes on in further facts
 MAX_TARGETS = 65_536
@@ -100,6 +101,7 @@ FACTS: dict[str, FactKind] = {
             },
         ),
         *APPLICATION_FACTS,
+        *SEGMENT_FACTS,
         FactKind(
             "half_open_backlog",
             "Within one tick at least 64 handshakes with one port were begun and not completed, whoever began them. "

@@ -48,7 +48,7 @@ def page() -> str:
     """The whole page in Markdown."""
     parts = [_HEAD]
     for kind in FACTS.values():
-        rows = [f"| `{name}` | {_ATTRIBUTES[name]} |" for name in kind.attributes]
+        rows = [f"| `{name}` | {kind.meanings.get(name) or _ATTRIBUTES[name]} |" for name in kind.attributes]
         rows += [f"| `{name}` | {text} |" for name, text in kind.fields.items()]
         parts.append(f"## {kind.name}\n\n{kind.when}\n\n| field | meaning |\n|---|---|\n" + "\n".join(rows) + "\n")
     return "\n".join(parts)

@@ -11,7 +11,9 @@ from msgspec import Meta
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.observers.applications import ApplicationsConfig
 from siemd.sources.sniffer.observers.arp import ArpObserver
+from siemd.sources.sniffer.observers.dns import DNS_PORT
 from siemd.sources.sniffer.observers.echo import EchoObserver
+from siemd.sources.sniffer.observers.segment import PORTS, SegmentLimits, SegmentObserver
 from siemd.sources.sniffer.observers.tcp import TcpObserver
 from siemd.sources.sniffer.observers.udp import UdpObserver
 from siemd.sources.sniffer.packet import ARP, ICMP, ICMPV6, TCP, UDP, Packet
@@ -35,6 +37,13 @@ class SensorConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     memory_s: Annotated[
         Seconds, Meta(description="What was not seen for this long is forgotten, at the latest after twice the time.")
     ] = msgspec.field(name="memory", default=Seconds(300))
+    learning_s: Annotated[
+        Seconds,
+        Meta(description="So long after the start a network card seen for the first time is not new."),
+    ] = msgspec.field(name="learning", default=Seconds(3600))
+    dns_queries: Annotated[
+        bool, Meta(description="Whether each DNS question is a fact of its own, for search and for Sigma's DNS rules.")
+    ] = True
     max_flows: Annotated[
         int,
         Meta(
@@ -66,6 +75,10 @@ class Sensor:
         self._arp = ArpObserver(answer_timeout_us, config.max_hosts)
         self._udp = UdpObserver(answer_timeout_us, config.max_flows)
         self._tcp = TcpObserver(answer_timeout_us, config.max_flows, config.max_hosts, config.applications)
+        learning_us = int(config.learning_s * _MICROSECONDS)
+        self._segment = SegmentObserver(
+            SegmentLimits(answer_timeout_us, self._memory_us, learning_us, config.max_hosts, config.dns_queries)
+        )
         self._now_us = 0
         self._offset_us = 0
         self._next_tick_us = 0
@@ -91,15 +104,20 @@ class Sensor:
         protocol = packet.protocol
         if protocol == TCP:
             self._tcp.feed(packet, self._now_us)
+            if packet.payload and DNS_PORT in (packet.source_port, packet.destination_port):
+                self._segment.dns_stream(packet, self._now_us)
         elif packet.fragment:
             return
         elif protocol == UDP:
             if packet.destination_port:
                 self._udp.feed(packet, self._now_us)
+                if packet.destination_port in PORTS or packet.source_port in PORTS:
+                    self._segment.udp(packet, self._now_us)
         elif protocol in (ICMP, ICMPV6):
             quoted = packet.quoted
             if quoted is None:
                 self._echo.feed(packet, self._now_us)
+                self._segment.icmp(packet, self._now_us)
                 if protocol == ICMPV6:
                     self._arp.neighbour(packet, self._now_us)
             elif quoted.source_ip != packet.destination_ip:
@@ -110,6 +128,7 @@ class Sensor:
                 self._tcp.unreachable(packet, quoted)
         elif protocol == ARP:
             self._arp.feed(packet, self._now_us)
+            self._segment.arp(packet, self._now_us)
 
     def advance(self, now_us: int) -> list[NetworkEvent]:
         """Let event time pass without packets; returns the facts that became due."""
@@ -126,13 +145,14 @@ class Sensor:
         self._echo.finish()
         self._arp.finish()
         self._udp.finish()
+        self._segment.finish()
         facts = self._echo.tick(self._now_us) + self._arp.tick(self._now_us) + self._udp.tick(self._now_us)
-        return facts + self._tcp.finish(self._now_us)
+        return facts + self._segment.tick(self._now_us) + self._tcp.finish(self._now_us)
 
     def counters(self) -> dict[str, int]:
         """How much the observers hold, and what they forgot or judged early because of their caps, by name."""
         counters: dict[str, int] = {}
-        for observer in (self._echo, self._arp, self._udp, self._tcp):
+        for observer in (self._echo, self._arp, self._udp, self._segment, self._tcp):
             counters.update(observer.counters())
         return counters
 
@@ -161,8 +181,9 @@ class Sensor:
         facts += self._echo.tick(now_us)
         facts += self._arp.tick(now_us)
         facts += self._udp.tick(now_us)
+        facts += self._segment.tick(now_us)
         facts += self._tcp.tick(now_us)
         if now_us >= self._next_age_us:
             self._next_age_us = now_us + self._memory_us
-            for observer in (self._echo, self._arp, self._udp, self._tcp):
+            for observer in (self._echo, self._arp, self._udp, self._segment, self._tcp):
                 observer.age()

@@ -85,3 +85,43 @@ class Deadlines(Generic[V]):
         """Take out everything."""
         while self._queue:
             yield self._queue.popleft()[1]
+
+
+class Distinct:
+    """Counts distinct 32-bit hashes in little memory: the first few one by one, then in a bitmap (linear counting).
+
+    Collisions count as seen before, so that `count` is never too high (K.-Y. Whang and others, 1990, without the
+    correction).
+    """
+
+    __slots__ = ("_bits", "_few", "count")
+
+    FEW = 16
+    BITS = 8192
+
+    def __init__(self) -> None:
+        self._few: set[int] = set()
+        self._bits: bytearray | None = None
+        self.count = 0
+
+    def add(self, number: int) -> bool:
+        """Whether the number is new."""
+        number %= self.BITS
+        bits = self._bits
+        if bits is None:
+            if number in self._few:
+                return False
+            self._few.add(number)
+            self.count += 1
+            if self.count >= self.FEW:
+                bits = self._bits = bytearray(self.BITS // 8)
+                for one in self._few:
+                    bits[one >> 3] |= 1 << (one & 7)
+                self._few = set()
+            return True
+        mask = 1 << (number & 7)
+        if bits[number >> 3] & mask:
+            return False
+        bits[number >> 3] |= mask
+        self.count += 1
+        return True

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _ICMP_ERRORS = frozenset((3, 4, 5, 11, 12))  # unreachable, source quench, redirect, time exceeded, parameter problem
 _ICMP_WITH_IDENT = frozenset((0, 8, 13, 14, 15, 16, 17, 18))  # echo, timestamp, information, address mask
 _ICMPV6_ERRORS = frozenset((1, 2, 3, 4))
-_ICMPV6_ECHO = frozenset((128, 129))
+_ICMPV6_WITH_IDENT = frozenset((128, 129, 134))  # echo; of router advertisements, hop limit, flags and lifetime
 
 _TCP_TO_WINDOW = 16  # bytes of a TCP header up to the window
 
@@ -88,7 +88,7 @@ def icmp(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
 
 def icmpv6(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> None:
     """ICMPv6, likewise."""
-    _icmp(decoder, packet, data, offset, end, _ICMPV6_ECHO, _ICMPV6_ERRORS)
+    _icmp(decoder, packet, data, offset, end, _ICMPV6_WITH_IDENT, _ICMPV6_ERRORS)
 
 
 def _icmp(

@@ -7,8 +7,9 @@ from pathlib import Path
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.facts import FACTS
 from siemd.sources.sniffer.facts_page import page
-from siemd.sources.sniffer.packet import SYN
+from siemd.sources.sniffer.packet import ICMP, SYN
 from support.conversation import ATTACKER, VICTIM, Wire, facts_of
+from support.messages import dhcp, netbios_answer, resolve, router_advertisement
 from support.streams import ftp, hello, http, talk
 
 PAGE = Path(__file__).parents[3] / "docs" / "facts.md"
@@ -32,6 +33,7 @@ def test_every_kind_is_stated_with_its_declared_fields() -> None:
     for _ in range(20):
         talk(wire, http("/absent", 404))
         wire.wait(5)
+    own_protocols(wire)
     for number in range(70):
         wire.tcp(f"9.9.9.{number}", 2000, VICTIM, 80, SYN, number, window=512, header=20)
     facts = facts_of(wire.packets)
@@ -42,6 +44,18 @@ def test_every_kind_is_stated_with_its_declared_fields() -> None:
         assert stated_attributes(fact) <= set(kind.attributes) | {"count"}, fact.event_type
         for name in kind.attributes:
             assert getattr(fact, name) not in ("", None), f"{fact.event_type}.{name}"
+
+
+def own_protocols(wire: Wire) -> None:
+    """What happens on a segment itself."""
+    wire.arp("192.0.2.1", "192.0.2.9", operation=2, sender_mac=b"\x02\0\0\0\0\x66")
+    wire.udp("192.0.2.1", 67, "192.0.2.9", 68, dhcp(2, "192.0.2.1"))
+    wire.udp("192.0.2.1", 137, "192.0.2.9", 137, netbios_answer("fileserver", "192.0.2.1"))
+    router_advertisement(wire, "fe80::1", prefixes=["2001:db8::"])
+    wire.put(ICMP, ATTACKER, VICTIM, icmp_type=8, payload=b"data that nobody sends in a ping", payload_length=32)
+    wire.udp(ATTACKER, 40_000, VICTIM, 53, b"no DNS")
+    for number in range(10):
+        resolve(wire, ATTACKER, f"host{number}.example.com", code=3)
 
 
 def stated_attributes(fact: NetworkEvent) -> set[str]:

@@ -12,11 +12,12 @@ from siemd.sources.sniffer.facts import FACTS
 from siemd.sources.sniffer.packet import ARP, ICMP, ICMPV6, SCTP, TCP, UDP, Frame, Packet
 from siemd.sources.sniffer.sensor import Sensor, SensorConfig
 from support.conversation import START_US, Wire, facts_of, only
+from support.messages import answer, dhcp, dhcpv6, netbios_answer, netbios_query, query, txt
 from support.streams import rdp, smb
 
 SMALL = SensorConfig(max_flows=1024, max_hosts=256)
 addresses = st.sampled_from([bytes([192, 0, 2, n]) for n in range(1, 6)] + [bytes(15) + bytes([n]) for n in range(3)])
-ports = st.sampled_from([0, 22, 53, 80, 33_434, 40_000, 65_535])
+ports = st.sampled_from([0, 22, 53, 53, 67, 68, 137, 546, 547, 5353, 5355, 80, 33_434, 40_000, 65_535])
 times = st.one_of(
     st.integers(START_US, START_US + 20_000_000),
     st.integers(START_US - 10**10, START_US + 10**10),
@@ -43,6 +44,10 @@ payloads = st.sampled_from(
             b"* OK\r\n",
             b"\xff\xfd\x18",
         ),
+        *(query("a.example.org", ident=7), answer("a.example.org", [txt(b"x")], ident=7), answer("b.example", code=3)),
+        *(netbios_query("a", ident=7), netbios_answer("a", "192.0.2.1", ident=7)),
+        *(dhcp(2, "192.0.2.1"), dhcp(5, "192.0.2.2", gateway="192.0.2.9"), dhcpv6(7, b"d", dns=("::1",))),
+        *(bytes(16) + b"\x01\x01" + b"\2" * 6, bytes(15) + b"\1\2\1" + b"\2" * 6, bytes(8) + b"\3\4" + b"\5" * 30),
         *(rdp("a", 0)[0][1], smb("a", 0)[0][1], smb("a", 0)[-1][1]),
     ]
 )
@@ -59,7 +64,7 @@ def packets(draw: st.DrawFn, *, nested: bool = True) -> Packet:
         draw(addresses),
         source_mac=draw(st.sampled_from([b"", b"\x02\0\0\0\0\x01"])),
         vlan=draw(st.sampled_from([0, 0, 7])),
-        ttl=draw(st.integers(0, 255)),
+        ttl=draw(st.one_of(st.just(255), st.integers(0, 255))),
         source_port=draw(ports),
         destination_port=draw(ports),
         flags=draw(st.integers(0, 255)),
@@ -67,7 +72,7 @@ def packets(draw: st.DrawFn, *, nested: bool = True) -> Packet:
         ack=draw(st.sampled_from([0, 1, 2])),
         window=draw(st.sampled_from([0, 1024, 501])),
         header_length=draw(st.sampled_from([0, 20, 24, 32, 40])),
-        icmp_type=draw(st.sampled_from([-1, 0, 1, 3, 8, 11, 13, 14, 128, 129])),
+        icmp_type=draw(st.sampled_from([-1, 0, 1, 3, 8, 11, 13, 14, 128, 129, 134, 135, 136])),
         ident=draw(st.integers(0, 3)),
         arp_operation=draw(st.integers(0, 3)),
         payload=payload,
@@ -140,7 +145,7 @@ def test_state_stays_bounded_under_spoofed_floods() -> None:
         if len(wire.packets) >= 500:
             facts += len(sensor.feed(wire.packets))
             wire.packets.clear()
-            assert held(sensor) < 2 * 4096 + 3 * 1024
+            assert held(sensor) < 2 * 4096 + 6 * 1024
     facts += len(sensor.finish())
     counters = sensor.counters()
     assert counters["tcp_flows_forgotten"] > 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from siemd.sources.sniffer.packet import ACK, FIN, PSH, SYN, URG
-from support.conversation import ATTACKER, VICTIM, Wire, incidents_of, rules_raised
+from support.conversation import ATTACKER, VICTIM, Wire, hardware, incidents_of, rules_raised
 
 NONE, WRONG, RIGHT = (68, 52), (84, 52), (84, 28)
 Script = Callable[[Wire], None]
@@ -344,13 +344,12 @@ def resolver_and_clock_with_timeouts(wire: Wire) -> None:
 def boot_of_many_hosts(wire: Wire) -> None:
     for number in range(50, 120):
         address = f"192.0.2.{number}"
-        hardware = bytes((2, 0, 0, 0, 2, number))
         wire.udp("0.0.0.0", 68, "255.255.255.255", 67)
         for _ in range(3):
-            wire.arp("0.0.0.0", address, sender_mac=hardware)
-        wire.arp(address, address, sender_mac=hardware)
+            wire.arp("0.0.0.0", address, sender_mac=hardware(address))
+        wire.arp(address, address)
         wire.arp_answered(address, "192.0.2.1")
-        wire.arp(address, "192.0.2.250", sender_mac=hardware)  # a printer that is off
+        wire.arp(address, "192.0.2.250")  # a printer that is off
         wire.arp_answered("192.0.2.1", address)
 
 
