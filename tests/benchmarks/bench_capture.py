@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable
 
-from siemd.sources.sniffer.capture import RawCapture
+from siemd.sources.sniffer.capture import Capture
 from support.needs import is_root
 from support.own_network import connect, fresh_network
 
@@ -33,7 +33,7 @@ def _measured(prepare: Callable[[], Callable[[], int]]) -> float:
 
 
 def _siemd() -> Callable[[], int]:
-    capture = RawCapture("far", buffer_bytes=BUFFER_BYTES)
+    capture = Capture("far", buffer_bytes=BUFFER_BYTES)
     capture.open()
 
     def read() -> int:

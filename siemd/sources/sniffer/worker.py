@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -12,9 +12,8 @@ import structlog
 from siemd.backoff import Backoff
 from siemd.events import NetworkEvent, now_us
 from siemd.health import Status
-from siemd.sources.sniffer.capture import CaptureError, RawCapture
+from siemd.sources.sniffer.capture import Capture, CaptureError, Frames
 from siemd.sources.sniffer.decode import Decoder
-from siemd.sources.sniffer.packet import Frame
 from siemd.sources.sniffer.sensor import Sensor
 
 QUIET_S = 0.2  # silence after which the clock on the wall moves event time, and the longest wait for a stop
@@ -38,7 +37,7 @@ class Report(NamedTuple):
 class Worker:
     """Runs in a thread of its own from `run` until `stop` is set; touches nothing that belongs to the loop."""
 
-    def __init__(self, capture: RawCapture, sensor: Sensor, send: Callable[[Report], bool], stop: Event) -> None:
+    def __init__(self, capture: Capture, sensor: Sensor, send: Callable[[Report], bool], stop: Event) -> None:
         """send: takes a report to the loop; False when that is too far behind (the facts are then lost, counted)."""
         self._capture = capture
         self._sensor = sensor
@@ -82,7 +81,13 @@ class Worker:
         capture = self._capture
         capture.open()
         names = ", ".join(capture.interfaces)
-        self._log.info("sniffer.started", interfaces=capture.interfaces, buffer_bytes=capture.buffer_bytes)
+        backend, granted = capture.backend, capture.buffer_bytes
+        self._log.info("sniffer.started", interfaces=capture.interfaces, backend=backend, buffer_bytes=granted)
+        if capture.no_ring:
+            self._log.warning(
+                "sniffer.no_ring", reason=capture.no_ring, hint="set a smaller `buffer`; slower until then"
+            )
+            names += f", without a packet ring ({capture.no_ring})"
         self._warn_of_small_buffer()
         self._status, self._detail = "ok", f"watching {names}"
         self._report([])
@@ -102,7 +107,8 @@ class Worker:
             hint = f"run `sudo sysctl -w net.core.rmem_max={wanted}`, or a burst of traffic will cost frames"
             self._log.warning("sniffer.small_buffer", granted_bytes=granted, wanted_bytes=wanted, hint=hint)
 
-    def _take(self, frames: Sequence[Frame]) -> None:
+    def _take(self, batch: Frames) -> None:
+        frames = batch if isinstance(batch, list) else batch.frames()
         self._frames += len(frames)
         packets = self._decoder.decode(frames)
         self._packets += len(packets)
@@ -138,6 +144,7 @@ class Worker:
         self._reported_s = time.monotonic()
         counters: dict[str, int | float | str] = {
             "interfaces": ", ".join(self._capture.interfaces),
+            "backend": self._capture.backend,
             "buffer_bytes": self._capture.buffer_bytes,
             "frames": self._frames,
             "packets": self._packets,
