@@ -85,6 +85,11 @@ class Decoder:
                 append(packet)
         return packets
 
+    def decode_frame(self, frame: Frame) -> Packet | None:
+        """The packet of one frame; None if its network layer can't be read."""
+        packet = decode_plain(frame) if frame.link_type == _ETHERNET else None
+        return packet if packet is not None else self.decode_layers(frame)
+
     def decode_layers(self, frame: Frame) -> Packet | None:
         """The packet of one frame, layer by layer; None if its network layer can't be read."""
         layer = LINK_TYPES.get(frame.link_type)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +44,12 @@ class FrameBatch:
 
     def frames(self) -> list[Frame]:
         """Every frame by itself, its bytes copied."""
+        return list(self.each())
+
+    def each(self) -> Iterator[Frame]:
+        """The same, one after the other."""
         view = self.memory.data
-        return [
+        return (
             Frame(time_us, bytes(view[start : start + captured]), length, link_type)
             for time_us, start, captured, length, link_type in zip(
                 self.times_us.tolist(),
@@ -55,10 +59,10 @@ class FrameBatch:
                 self.link_types.tolist(),
                 strict=True,
             )
-        ]
+        )
 
-    def only(self, chosen: Mask | npt.NDArray[np.intp]) -> FrameBatch:
-        """The frames that a mask or a list of indices chooses."""
+    def only(self, chosen: Mask | npt.NDArray[np.intp] | slice) -> FrameBatch:
+        """The frames that a mask, a list of indices or a slice chooses."""
         return FrameBatch(
             self.memory,
             self.starts[chosen],
@@ -83,3 +87,9 @@ def merged(batches: Iterable[FrameBatch]) -> FrameBatch:
         np.concatenate([batch.link_types for batch in some]),
     )
     return whole.only(np.argsort(whole.times_us, kind="stable"))
+
+
+def gather(memory: Memory, starts: Numbers, count: int) -> npt.NDArray[np.void]:
+    """`count` bytes from each start, side by side."""
+    every = np.ndarray((len(memory) - count + 1,), dtype=f"V{count}", buffer=memory, strides=(1,))
+    return every[starts]
