@@ -44,22 +44,16 @@ class FrameBatch:
 
     def frames(self) -> list[Frame]:
         """Every frame by itself, its bytes copied."""
-        return list(self.each())
+        data = self.memory.data
+        return [
+            Frame(time_us, bytes(data[start : start + captured]), length, link_type)
+            for time_us, start, captured, length, link_type in self.rows()
+        ]
 
-    def each(self) -> Iterator[Frame]:
-        """The same, one after the other."""
-        view = self.memory.data
-        return (
-            Frame(time_us, bytes(view[start : start + captured]), length, link_type)
-            for time_us, start, captured, length, link_type in zip(
-                self.times_us.tolist(),
-                self.starts.tolist(),
-                self.captured.tolist(),
-                self.lengths.tolist(),
-                self.link_types.tolist(),
-                strict=True,
-            )
-        )
+    def rows(self) -> Iterator[tuple[int, int, int, int, int]]:
+        """(time_us, start, captured, length, link type) of each frame."""
+        columns = self.times_us, self.starts, self.captured, self.lengths, self.link_types
+        return zip(*(column.tolist() for column in columns), strict=True)
 
     def only(self, chosen: Mask | npt.NDArray[np.intp] | slice) -> FrameBatch:
         """The frames that a mask, a list of indices or a slice chooses."""

@@ -6,7 +6,7 @@ at that would otherwise be passed over. To look is always right.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -36,17 +36,17 @@ class Skimmer:
     def feed(self, batch: FrameBatch) -> list[NetworkEvent]:
         """Observe frames in the order of capture; returns the facts that became due."""
         if self._sensor.changes.number != self._number:
-            self._forget()
+            self.forget()
         columns = Columns(batch, self._settled.hashed)
         skipped, known = self._settled.skipped(columns)
         if skipped.any():
             skipped &= ~self._tells_time(batch, columns.plain)
         return self._sensor.feed(self._packets(batch, columns, skipped, known))
 
-    def note(self, packets: Iterable[Packet]) -> None:
-        """Packets that are fed to the sensor beside the batches."""
-        if not self._settled.is_empty and any(map(_is_odd, packets)):
-            self._forget()
+    def forget(self) -> None:
+        """Nothing is settled: the sensor was fed beside this."""
+        self._settled.forget()
+        self._number = self._sensor.changes.number
 
     def taken(self) -> int:
         """How many packets, looked at or not, there were since this was asked before."""
@@ -59,13 +59,12 @@ class Skimmer:
         Should something happen that makes doubtful what was learnt before, nothing more is passed over.
         """
         sensor, changes, number = self._sensor, self._sensor.changes, self._number
-        decode = self._decoder.decode_frame
         wanted = np.flatnonzero(~skipped)
+        chosen = batch.only(wanted)
         about = zip(wanted.tolist(), columns.plain[wanted].tolist(), known[wanted].tolist(), strict=True)
         indices: list[int] = []
         levels: list[int] = []
-        for (index, plain, settled), frame in zip(about, batch.only(wanted).each(), strict=True):
-            packet = decode(frame)
+        for (index, plain, settled), packet in zip(about, self._decoder.decode_each(chosen), strict=True):
             if packet is None:
                 continue
             self._taken += 1
@@ -74,10 +73,13 @@ class Skimmer:
             if level and plain:
                 indices.append(index)
                 levels.append(level)
-            doubtful = (settled and level in (UNSETTLED, READ)) or (not plain and _is_odd(packet))
+            if plain:
+                doubtful = settled and level in (UNSETTLED, READ)
+            else:
+                doubtful = level == READ or _is_odd(packet)
             if not doubtful and changes.number == number:
                 continue
-            self._forget()
+            self.forget()
             self._count(int(skipped[:index].sum()))
             yield from self._all(batch.only(slice(index + 1, len(batch))))
             return
@@ -89,15 +91,10 @@ class Skimmer:
         self._taken += skipped
 
     def _all(self, batch: FrameBatch) -> Iterator[Packet]:
-        for frame in batch.each():
-            packet = self._decoder.decode_frame(frame)
+        for packet in self._decoder.decode_each(batch):
             if packet is not None:
                 self._taken += 1
                 yield packet
-
-    def _forget(self) -> None:
-        self._settled.forget()
-        self._number = self._sensor.changes.number
 
     def _tells_time(self, batch: FrameBatch, plain: Mask) -> Mask:
         """The frames without which the sensor's clock would go otherwise.

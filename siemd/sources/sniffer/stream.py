@@ -40,7 +40,7 @@ class Stream:
         packets = self.decoder.decode(frames)
         self.packets += len(packets)
         if self._skimmer is not None:
-            self._skimmer.note(packets)
+            self._skimmer.forget()
         return self.sensor.feed(packets) if packets else []
 
     def _skim(self, batch: FrameBatch) -> list[NetworkEvent]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siemd.events import NetworkEvent
@@ -200,10 +200,12 @@ class TestColumns:
             for at in range(0, len(frames), 5000):
                 self.agree(frames[at : at + 5000])
 
+    @settings(deadline=None)
     @given(st.lists(st.binary(max_size=120), min_size=MIN_BATCH, max_size=MIN_BATCH + 10), st.integers(0, 100))
     def test_on_any_bytes(self, datas: list[bytes], more: int) -> None:
         self.agree([Frame(START_US, data, len(data) + more) for data in datas])
 
+    @settings(deadline=None, max_examples=60)
     @given(st.data())
     def test_on_plain_frames_with_wrong_numbers(self, data: st.DataObject) -> None:
         frames = []
