@@ -12,6 +12,13 @@ from siemd.sources.sniffer.frames import FrameBatch
 from siemd.sources.sniffer.packet import ACK, FIN, PSH, RST, SYN, Frame
 
 START_US = 1_795_000_000_000_000
+_SPOKEN = (
+    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+    b"220 ftp\r\n",
+    b"USER a\r\n",
+    b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03",
+)
 _MACS = bytes.fromhex("020000000002 020000000001")
 
 
@@ -118,7 +125,7 @@ class Chatter:
         if kind > 0.98:
             near = (50_000, chance.randint(1, 2000))
         ports = near if source < destination else near[::-1]
-        payload = chance.choice((b"", b"", b"x", b"abcdef" * 20, b"SSH-2.0-a\r\n", bytes(300)))
+        payload = chance.choice((b"", b"", b"x", b"abcdef" * 20, b"SSH-2.0-a\r\n", bytes(300), *_SPOKEN))
         if kind < 0.2:
             rest, protocol = udp(ports, payload), 17
         else:

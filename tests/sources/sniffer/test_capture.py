@@ -64,6 +64,18 @@ def capturing(choice: str, backend: Backend = "auto", **options: Any) -> Iterato
 
 @contextmanager
 def sending(interface: str) -> Iterator[Callable[[bytes], int]]:
+    """Frames out of an interface, from one processor: from several the kernel may deliver them in another order."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(processors)})
+    try:
+        with _sender(interface) as send:
+            yield send
+    finally:
+        os.sched_setaffinity(0, processors)
+
+
+@contextmanager
+def _sender(interface: str) -> Iterator[Callable[[bytes], int]]:
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
         sender.bind((interface, 0))
         yield sender.send

@@ -24,7 +24,7 @@ _SENT, _ANSWERED, _CLAIMED, _OPEN, _ODD, _DONE = range(6)
 _Key = tuple[bytes, int, bytes, int, int]
 
 
-class _Flow(msgspec.Struct):
+class _Flow(msgspec.Struct, gc=False):  # nothing that it refers to refers to it
     """One flow, keyed in the direction of its first packet.
 
     seq: of the first packet. alike: its numbers are those of the probe before, as no real connection's are.
