@@ -55,6 +55,13 @@ class FrameBatch:
         columns = self.times_us, self.starts, self.captured, self.lengths, self.link_types
         return zip(*(column.tolist() for column in columns), strict=True)
 
+    def copied(self) -> FrameBatch:
+        """The same in memory of its own, with as much room for each frame as the longest needs."""
+        width = max(1, int(self.captured.max(initial=0)))
+        memory = gather(self.memory, self.starts, width).view(np.uint8)
+        starts = np.arange(len(self), dtype=np.int64) * width
+        return FrameBatch(memory, starts, self.captured, self.lengths, self.times_us, self.link_types)
+
     def only(self, chosen: Mask | npt.NDArray[np.intp] | slice) -> FrameBatch:
         """The frames that a mask, a list of indices or a slice chooses."""
         return FrameBatch(

@@ -10,6 +10,7 @@ import ctypes
 import mmap
 import os
 import socket
+from collections import deque
 from collections.abc import Iterator, Sequence
 from struct import pack
 from typing import TypeAlias
@@ -35,7 +36,7 @@ from siemd.sources.sniffer.packet_socket import (
 )
 
 SLOT_BYTES = 2048  # a full Ethernet frame and the header before it
-MAX_FRAMES = 8192  # in one batch, of each interface
+MAX_FRAMES = 1024  # in one batch, of each interface: small, since the ring is emptied between two batches
 _BLOCK_BYTES = 64 << 10  # what the kernel allocates at a time
 
 _PACKET_RX_RING, _PACKET_VERSION, _TPACKET_V2 = 5, 10, 1
@@ -198,10 +199,13 @@ class Rings:
         size = max(1, buffer_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
         # Reserved, not used: each ring is mapped over its part. Lives as long as a batch refers to it.
         try:
-            memory = np.frombuffer(mmap.mmap(-1, size * len(interfaces)), dtype=np.uint8)
+            memory = np.frombuffer(mmap.mmap(-1, size * len(interfaces) + SLOT_BYTES), dtype=np.uint8)
         except (OSError, OverflowError) as error:
             raise RingUnavailable(f"{size >> 20} MiB for each interface: {error}") from None
         self._rings: list[Ring] = []
+        self._size = size
+        self._copied: deque[FrameBatch] = deque()
+        self._copied_bytes = 0
         for number, (interface, program) in enumerate(zip(interfaces, programs, strict=True)):
             try:
                 self._rings.append(Ring(interface, memory, number * size, size, program, promiscuous=promiscuous))
@@ -220,15 +224,44 @@ class Rings:
             ring.release()
 
     def take(self) -> list[Frame] | FrameBatch:
-        """What waits in all of them, in the order of time; `release` what was taken before."""
+        """What waits in all of them, in the order of time; `release` what was taken before.
+
+        When much waits, it is copied out of the rings at once, up to the size of one, so that a burst of small frames,
+        each of which fills a slot, costs none of them.
+        """
+        if not self._copied:
+            batch = self._take()
+            if batch is None:
+                return []
+            if len(batch) < MAX_FRAMES:
+                return batch
+            self._copy(batch)
+        while self._copied_bytes < self._size:
+            self.release()
+            batch = self._take()
+            if batch is None:
+                break
+            self._copy(batch)
+        self.release()
+        oldest = self._copied.popleft()
+        self._copied_bytes -= len(oldest.memory)
+        return oldest
+
+    def _take(self) -> FrameBatch | None:
         batches = [batch for ring in self._rings if (batch := ring.take()) is not None]
-        return merged(batches) if batches else []
+        return merged(batches) if batches else None
+
+    def _copy(self, batch: FrameBatch) -> None:
+        copied = batch.copied()
+        self._copied.append(copied)
+        self._copied_bytes += len(copied.memory)
 
     def close(self) -> None:
         """Stop capturing."""
         for ring in self._rings:
             ring.close()
         self._rings.clear()
+        self._copied.clear()
 
 
 def _map(memory: Memory, fileno: int) -> None:

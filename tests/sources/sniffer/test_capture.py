@@ -256,6 +256,15 @@ for backend in ("raw", "ring"):
                     ]
             assert capture.drops() == 0
 
+    def test_a_burst_is_read_whole_and_in_order(self, cable: tuple[str, str], backend: Backend) -> None:
+        with capturing("far", backend, buffer_bytes=16 << 20) as capture, sending("near") as send:
+            for number in range(5000):
+                send(UDP_FRAME[:-4] + struct.pack(">I", number) + bytes(number % 7 * 100))
+            frames = read_until(capture, 5000)
+            assert capture.drops() == 0
+        assert [int.from_bytes(frame.data[42:46]) for frame in frames] == list(range(5000))
+        assert {len(frame.data) - len(UDP_FRAME) - number % 7 * 100 for number, frame in enumerate(frames)} == {0}
+
     @pytest.mark.parametrize("choice", ["far", "any"])
     def test_a_filter_is_the_kernels(self, cable: tuple[str, str], backend: Backend, choice: str) -> None:
         with capturing(choice, backend, expression="udp port 53 and dst host 10.0.0.2") as capture:
