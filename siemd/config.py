@@ -162,9 +162,11 @@ def parse_config(document: Document, *, keep_unset: bool = False) -> Config:
         detection.imported.folder = _beside(document.path, detection.imported.folder)
     tls = config.web.tls
     tls.certificate, tls.key = (path and _beside(document.path, path) for path in (tls.certificate, tls.key))
-    if (mistake := config.web.problem()) is not None:
-        key, message, hint = mistake
-        raise document.error(("web", key), f"web.{key}: {message}", hint)
+    judged = [(("web",), config.web)] + [(("sources", name), getattr(config.sources, name)) for name in SOURCES]
+    for where, part in judged:
+        if (mistake := getattr(part, "problem", lambda: None)()) is not None:
+            key, message, hint = mistake
+            raise document.error((*where, key), f"{'.'.join((*where, key))}: {message}", hint)
     return config
 
 

@@ -20,9 +20,9 @@ from siemd.sources.evtxfile import is_evtx
 from siemd.sources.evtxfile import read_events as read_evtx
 from siemd.sources.jsonlines import is_jsonlines
 from siemd.sources.jsonlines import read_events as read_json_lines
-from siemd.sources.sniffer.decode import Decoder
-from siemd.sources.sniffer.pcapfile import is_capture, read_frames
+from siemd.sources.sniffer.pcapfile import is_capture, read_batches
 from siemd.sources.sniffer.sensor import Sensor
+from siemd.sources.sniffer.stream import Stream
 
 
 class FileResult(msgspec.Struct, kw_only=True):
@@ -126,13 +126,14 @@ def _events(file: BinaryIO, config: Config, result: FileResult) -> Iterator[Sequ
 
 
 def _capture_events(file: BinaryIO, config: Config, result: FileResult) -> Iterator[Sequence[Event]]:
-    decoder = Decoder()
     sensor = Sensor(config.sources.sniffer.sensor)  # type: ignore[attr-defined]
+    stream = Stream(sensor)
+    decoder = stream.decoder
     damage: ValueError | None = None
     try:
-        for frames in read_frames(file):
+        for frames in read_batches(file):
             result.packets += len(frames)
-            yield sensor.feed(decoder.decode(frames))  # also when nothing is due, so that the bar moves
+            yield stream.feed(frames)  # also when nothing is due, so that the bar moves
     except ValueError as error:  # what was readable before the damage still counts
         damage = error
     yield sensor.finish()

@@ -37,7 +37,7 @@ ONLY_THESE_MAY_IMPORT_APP = {"commands"}  # what cli runs
 
 
 HEAVY = {"scapy", "aiomysql", "pymysql", "evtx", "litestar", "uvicorn", "websockets", "argon2", "pyotp", "joserfc"}
-HEAVY |= {"apprise", "smtplib", "email"}
+HEAVY |= {"apprise", "smtplib", "email", "numpy"}
 
 
 def part(module: str) -> str:

@@ -110,6 +110,14 @@ def test_units_in_values(tmp_path: Path) -> None:
     assert config.log.max_bytes == Bytes(1 << 30)
 
 
+def test_a_capture_filter_is_judged_at_its_place(tmp_path: Path) -> None:
+    text = "sources:\n  sniffer:\n    filter: %s\n"
+    assert load_config(write(tmp_path, text % "not port 22")).sources.sniffer.filter == "not port 22"
+    with pytest.raises(FileError, match=r"sources\.sniffer\.filter: not a capture filter: .*syntax error") as caught:
+        load_config(write(tmp_path, text % "not prt 22"))
+    assert (caught.value.line, caught.value.column) == (3, 13)
+
+
 json_like = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: (

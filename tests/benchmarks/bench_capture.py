@@ -1,4 +1,4 @@
-"""Frames taken from a packet socket per CPU second: siemd's recvmmsg against scapy's recv_raw; needs root."""
+"""Frames taken from the kernel per CPU second: siemd's ring and recvmmsg against scapy's recv_raw; needs root."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import socket
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 
-from siemd.sources.sniffer.capture import RawCapture
+from siemd.sources.sniffer.capture import Backend, Capture
 from support.needs import is_root
 from support.own_network import connect, fresh_network
 
@@ -32,8 +33,8 @@ def _measured(prepare: Callable[[], Callable[[], int]]) -> float:
     return best
 
 
-def _siemd() -> Callable[[], int]:
-    capture = RawCapture("far", buffer_bytes=BUFFER_BYTES)
+def _siemd(backend: Backend) -> Callable[[], int]:
+    capture = Capture("far", backend, buffer_bytes=BUFFER_BYTES)
     capture.open()
 
     def read() -> int:
@@ -73,8 +74,10 @@ def run() -> list[tuple[str, str]]:
     with warnings.catch_warnings(), fresh_network():
         warnings.simplefilter("ignore")
         connect("near", "far")
-        siemd_s, scapy_s = _measured(_siemd), _measured(_scapy)
+        ring_s, siemd_s = (_measured(partial(_siemd, backend)) for backend in ("ring", "raw"))
+        scapy_s = _measured(_scapy)
     return [
+        ("frames from a packet ring, siemd", f"{ring_s / 1e3:,.0f} thousand per CPU second"),
         ("frames from a packet socket, siemd (recvmmsg)", f"{siemd_s / 1e3:,.0f} thousand per CPU second"),
         (
             "frames from a packet socket, scapy (recv_raw, no dissection)",

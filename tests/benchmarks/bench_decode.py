@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from siemd.sources.sniffer.decode import Decoder
-from siemd.sources.sniffer.pcapfile import read_frames
+from siemd.sources.sniffer.pcapfile import read_batches, read_frames
 from siemd.sources.sniffer.sensor import Sensor, SensorConfig
+from siemd.sources.sniffer.stream import Stream
 
 FRAMES = 20_000
 ROUNDS = 5  # of siemd; scapy takes long enough for one
@@ -79,13 +80,21 @@ def run() -> list[tuple[str, str]]:
                 return sum(len(decoder.decode(frames)) for frames in read_frames(file))
 
         def observe() -> int:
-            decoder, sensor, count = Decoder(), Sensor(SensorConfig()), 0
+            stream = Stream(Sensor(SensorConfig()))
             with path.open("rb") as file:
-                for frames in read_frames(file):
-                    packets = decoder.decode(frames)
-                    sensor.feed(packets)
-                    count += len(packets)
-            sensor.finish()
+                for frames in read_batches(file):
+                    stream.feed(frames)
+            stream.sensor.finish()
+            return stream.packets
+
+        def with_dpkt() -> int:
+            import dpkt
+
+            count = 0
+            with path.open("rb") as file:
+                for _, data in dpkt.pcap.Reader(file):
+                    dpkt.ethernet.Ethernet(data)
+                    count += 1
             return count
 
         def scapy() -> int:
@@ -99,11 +108,14 @@ def run() -> list[tuple[str, str]]:
 
         read_s, decode_s, observe_s = (_frames_a_second(work, ROUNDS) for work in (read, decode, observe))
         scapy_s = _frames_a_second(scapy, 1)
+        dpkt_s = _frames_a_second(with_dpkt, 1)
     return [
         ("frames read from a pcap", f"{read_s / 1e3:,.0f} thousand per CPU second"),
         ("frames read and decoded", f"{decode_s / 1e3:,.0f} thousand per CPU second"),
         ("frames read, decoded and observed", f"{observe_s / 1e3:,.0f} thousand per CPU second"),
         ("scapy: sniff(offline=…, prn=…)", f"{scapy_s / 1e3:,.1f} thousand per CPU second"),
+        ("dpkt: Ethernet(…), no facts", f"{dpkt_s / 1e3:,.1f} thousand per CPU second"),
         ("decoding against scapy", f"{decode_s / scapy_s:,.0f} times"),
         ("decoding and observing against scapy", f"{observe_s / scapy_s:,.0f} times"),
+        ("decoding and observing against dpkt", f"{observe_s / dpkt_s:,.0f} times"),
     ]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
 
 from siemd.channel import ThreadBridge
 from siemd.outlet import Outlet
-from siemd.sources.sniffer.capture import BUFFER_BYTES, RawCapture
+from siemd.sources.sniffer.capture import BUFFER_BYTES, Backend, Capture
 from siemd.sources.sniffer.sensor import Sensor, SensorConfig
 from siemd.sources.sniffer.worker import Report, Worker
 from siemd.units import Bytes
@@ -33,12 +33,23 @@ class SnifferConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = "auto"
     backend: Annotated[
-        Literal["auto", "raw"],
-        Meta(description="How to capture: `raw` reads packet sockets (Linux) or Npcap (Windows); `auto` chooses."),
+        Backend,
+        Meta(
+            description="How to capture: `ring` reads frames where the kernel put them (Linux), `raw` packet sockets"
+            " (Linux) or Npcap (Windows); `auto` takes the ring where there is one."
+        ),
     ] = "auto"
     promiscuous: Annotated[
         bool, Meta(description="Whether to see frames for other hosts too, where the network shows them.")
     ] = True
+    filter: Annotated[
+        str,
+        Meta(
+            description="Which frames to see, in tcpdump's language (`man pcap-filter`); empty for all. It does not see"
+            " VLAN tags.",
+            max_length=10_000,
+        ),
+    ] = ""
     buffer_bytes: Annotated[
         Bytes, Meta(description="The kernel's room for frames that wait to be read, for each interface.")
     ] = msgspec.field(name="buffer", default=Bytes(BUFFER_BYTES))
@@ -51,6 +62,18 @@ class SnifferConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     sensor: Annotated[
         SensorConfig, Meta(description="How packets become facts, and how much the sensor may remember.")
     ] = msgspec.field(default_factory=SensorConfig)
+
+    def problem(self) -> tuple[str, str, str] | None:
+        """The key, what is wrong with it and what to do; None when all is well."""
+        if not self.filter:
+            return None
+        from siemd.sources.sniffer import bpf
+
+        try:
+            bpf.compile_filter(self.filter)
+        except bpf.FilterError as error:
+            return "filter", error.message, error.hint
+        return None
 
 
 class Sniffer:
@@ -71,10 +94,12 @@ class Sniffer:
         self._errors = self._lost_facts = 0
         bridge = ThreadBridge(self._deliver, config.queue_batches)
         stop, ended = threading.Event(), asyncio.Event()
-        capture = RawCapture(
+        capture = Capture(
             config.interface,
+            config.backend,
             promiscuous=config.promiscuous,
             buffer_bytes=min(int(config.buffer_bytes), _MAX_BUFFER_BYTES),
+            expression=config.filter,
         )
         worker = Worker(capture, Sensor(config.sensor), bridge.send, stop)
 

@@ -9,21 +9,28 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from siemd.errors import UserError
 from siemd.sources.sniffer.packet import Frame
 
 if TYPE_CHECKING:
+    from siemd.sources.sniffer.frames import FrameBatch
     from siemd.sources.sniffer.packet_socket import ReceiveBuffer
+    from siemd.sources.sniffer.ring import Rings
 
-MAX_FRAMES = 2048  # in one batch
+Backend: TypeAlias = Literal["auto", "ring", "raw"]
+Frames: TypeAlias = "list[Frame] | FrameBatch"
+
+MAX_FRAMES = 2048  # in one batch of packet sockets
 BUFFER_BYTES = 32 << 20
 _GATHER_S = 0.002  # on a busy wire one wake-up then serves dozens of frames
 _time = attrgetter("time_us")
-_IFF_UP, _IFF_LOOPBACK, _SIOCGIFFLAGS = 0x1, 0x8, 0x8913
+_IFF_UP, _IFF_LOOPBACK, _SIOCGIFFLAGS, _SIOCGIFHWADDR = 0x1, 0x8, 0x8913, 0x8927
+_ETHERNET_KINDS = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK
 
 
 class CaptureError(UserError):
@@ -33,78 +40,126 @@ class CaptureError(UserError):
 class _Socket(Protocol):
     interface: str
     buffer_bytes: int
+    drops: Callable[[], int]
 
     def receive(self, frames: list[Frame]) -> int: ...
     def fileno(self) -> int: ...
-    def drops(self) -> int: ...
     def close(self) -> None: ...
 
 
-class RawCapture:
-    """Frames of the chosen interfaces through packet sockets (Linux) or Npcap (Windows); used from one thread."""
+class Capture:
+    """Frames of the chosen interfaces through rings or packet sockets (Linux) or Npcap; used from one thread."""
 
-    def __init__(self, choice: str = "auto", *, promiscuous: bool = True, buffer_bytes: int = BUFFER_BYTES) -> None:
-        """choice: an interface's name, `any` or `auto` (see `interfaces`). buffer_bytes: the kernel's, a socket."""
+    def __init__(
+        self,
+        choice: str = "auto",
+        backend: Backend = "auto",
+        *,
+        promiscuous: bool = True,
+        buffer_bytes: int = BUFFER_BYTES,
+        expression: str = "",
+    ) -> None:
+        """choice: an interface's name, `any` or `auto` (see `interfaces`). buffer_bytes: the kernel's, an interface.
+
+        backend: `ring` (Linux), `raw`, or `auto`: the ring if it can be had. expression: libpcap's, which frames to
+        see; empty for all.
+        """
         self.choice = choice
         self.promiscuous = promiscuous
         self.buffer_bytes = buffer_bytes
         self.interfaces: list[str] = []
         self.wanted_bytes = buffer_bytes
+        self.backend = ""  # what is used
+        self.no_ring = ""  # why `auto` could not have a ring
+        self._wanted = backend
+        self._expression = expression
         self._memory: ReceiveBuffer | None = None
         self._failure: CaptureError | None = None
         self._sockets: list[_Socket] = []
+        self._rings: Rings | None = None
         self._poll = select.poll() if sys.platform != "win32" else None
+        self._polled: list[int] = []
         self._more = False
 
     def open(self) -> None:
-        """Begin to capture; raises CaptureError. Sets `interfaces`, and `buffer_bytes` to what the system granted.
+        """Begin to capture; raises CaptureError. Sets `interfaces`, `backend`, and `buffer_bytes` to what was granted.
 
-        Linux grants more than net.core.rmem_max only to CAP_NET_ADMIN.
+        Linux grants `raw` more than net.core.rmem_max only with CAP_NET_ADMIN; a ring needs no such right.
         """
         self.interfaces = interfaces(self.choice)
         self.buffer_bytes = self.wanted_bytes
-        for interface in self.interfaces:
-            try:
-                opened = self._open(interface)
-            except OSError as error:
-                self.close()
-                raise _explained(error, interface) from None
-            self._sockets.append(opened)
-            self.buffer_bytes = min(self.buffer_bytes, opened.buffer_bytes)
-            if self._poll is not None:
-                self._poll.register(opened.fileno(), select.POLLIN)
+        self.no_ring = ""
+        if not self._open_rings():
+            self.backend = "raw"
+            for interface in self.interfaces:
+                try:
+                    opened = self._open(interface)
+                except OSError as error:
+                    self.close()
+                    raise _explained(error, interface) from None
+                self._sockets.append(opened)
+                self.buffer_bytes = min(self.buffer_bytes, opened.buffer_bytes)
+        if self._poll is not None:
+            self._polled = [opened.fileno() for opened in self._rings or self._sockets]
+            for fileno in self._polled:
+                self._poll.register(fileno, select.POLLIN)
 
-    def read(self, timeout_s: float) -> list[Frame]:
-        """The frames that have come, about MAX_FRAMES at most; none after timeout_s of silence. Raises CaptureError."""
+    def read(self, timeout_s: float) -> Frames:
+        """The frames that have come, some thousands at most; none after timeout_s of silence. Raises CaptureError.
+
+        Those of a ring must be used before the next call.
+        """
+        if self._rings is not None:
+            self._rings.release()
         if not self._more and self._failure is None:
             if not self._wait(timeout_s):
                 return []
             time.sleep(_GATHER_S)
         if self._failure is not None and not self._more:
             raise self._failure
-        frames: list[Frame] = []
-        self._more = False
-        for opened in self._sockets:
-            self._drain(opened, frames)
+        frames = self._take_rings(self._rings) if self._rings is not None else self._take()
         if self._failure is not None and not frames:
             raise self._failure
-        if len(self._sockets) > 1:
-            frames.sort(key=_time)
         return frames
 
     def drops(self) -> int:
         """Frames that the kernel has dropped since `open`, for want of room."""
-        return sum(opened.drops() for opened in self._sockets)
+        return sum(opened.drops() for opened in self._rings or self._sockets)
 
     def close(self) -> None:
         """Stop capturing; may be opened again."""
+        if self._poll is not None:
+            for fileno in self._polled:
+                self._poll.unregister(fileno)
+        self._polled = []
         for opened in self._sockets:
-            if self._poll is not None:
-                self._poll.unregister(opened.fileno())
             opened.close()
         self._sockets.clear()
+        if self._rings is not None:
+            self._rings.close()
+            self._rings = None
         self._failure = None
         self._more = False
+
+    def _take_rings(self, rings: Rings) -> Frames:
+        frames = rings.take()
+        self._more = len(frames) > 0
+        if not self._more:  # what a ring says of its end comes behind its frames
+            for ring in rings:
+                try:
+                    ring.check()
+                except OSError as error:
+                    self._failure = _explained(error, ring.interface)
+        return frames
+
+    def _take(self) -> list[Frame]:
+        frames: list[Frame] = []
+        self._more = False
+        for opened in self._sockets:
+            self._drain(opened, frames)
+        if len(self._sockets) > 1:
+            frames.sort(key=_time)
+        return frames
 
     def _drain(self, opened: _Socket, frames: list[Frame]) -> None:
         """Append what waits in one socket; what it says of its end is kept until its frames are read."""
@@ -118,15 +173,57 @@ class RawCapture:
                 self._failure = _explained(error, opened.interface)
         self._more = True
 
+    def _open_rings(self) -> bool:
+        """Whether the capture goes through rings; raises CaptureError."""
+        if self._wanted == "raw":
+            return False
+        if sys.platform != "linux":
+            if self._wanted == "ring":
+                raise CaptureError("`ring` is a way of Linux", "set `backend: auto`")
+            return False
+        from siemd.sources.sniffer.ring import Rings, RingUnavailable
+
+        programs = [self._program(interface) for interface in self.interfaces]
+        try:
+            self._rings = Rings(self.interfaces, programs, promiscuous=self.promiscuous, buffer_bytes=self.wanted_bytes)
+        except RingUnavailable as error:
+            if self._wanted == "ring":
+                raise CaptureError(f"no packet ring: {error}", "set a smaller `buffer`, or `backend: raw`") from None
+            self.no_ring = str(error)
+            return False
+        except OSError as error:
+            raise _explained(error, str(error.filename)) from None
+        self.backend = "ring"
+        return True
+
     def _open(self, interface: str) -> _Socket:
         if sys.platform == "win32":
             from siemd.sources.sniffer.npcap import PcapSocket
 
-            return PcapSocket(interface, promiscuous=self.promiscuous, buffer_bytes=self.wanted_bytes)
+            return PcapSocket(interface, self._expression, promiscuous=self.promiscuous, buffer_bytes=self.wanted_bytes)
         from siemd.sources.sniffer.packet_socket import PacketSocket, ReceiveBuffer
 
         self._memory = self._memory or ReceiveBuffer()
-        return PacketSocket(interface, self._memory, promiscuous=self.promiscuous, buffer_bytes=self.wanted_bytes)
+        return PacketSocket(
+            interface,
+            self._memory,
+            self._program(interface),
+            promiscuous=self.promiscuous,
+            buffer_bytes=self.wanted_bytes,
+        )
+
+    def _program(self, interface: str) -> bytes:
+        """The filter as the kernel reads it on this interface."""
+        if not self._expression:
+            return b""
+        from siemd.sources.sniffer import bpf
+
+        try:
+            if interface == "any":
+                return bpf.ethernet_only(bpf.compile_filter(self._expression))
+            return bpf.compile_filter(self._expression, bpf.ETHERNET if _has_ethernet(interface) else bpf.RAW_IP)
+        except bpf.FilterError as error:
+            raise CaptureError(error.message, error.hint) from None
 
     def _wait(self, timeout_s: float) -> bool:
         """Whether there may be something to read."""
@@ -166,17 +263,26 @@ def interfaces(choice: str) -> list[str]:
 
 def _flags() -> dict[str, int]:
     """The IFF_ flags of every interface by its name."""
+    asked = {name: _ask(name, _SIOCGIFFLAGS) for _, name in socket.if_nameindex()}
+    return {name: flags for name, flags in asked.items() if flags is not None}
+
+
+def _has_ethernet(interface: str) -> bool:
+    """Whether frames of this interface begin with an Ethernet header."""
+    return _ask(interface, _SIOCGIFHWADDR) in _ETHERNET_KINDS
+
+
+def _ask(interface: str, question: int) -> int | None:
+    """The number that the kernel answers a question about an interface, None when it is gone."""
     import fcntl
 
-    result: dict[str, int] = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        for _, name in socket.if_nameindex():
-            try:
-                answer = fcntl.ioctl(control, _SIOCGIFFLAGS, struct.pack("16s16x", name.encode()))
-            except OSError:
-                continue  # gone since
-            result[name] = struct.unpack_from("H", answer, 16)[0]
-    return result
+        try:
+            answer = fcntl.ioctl(control, question, struct.pack("16s16x", interface.encode()))
+        except OSError:
+            return None
+    number: int = struct.unpack_from("H", answer, 16)[0]
+    return number
 
 
 def _default_routes() -> set[str]:

@@ -20,15 +20,18 @@ _HINT = "install Npcap from https://npcap.com and start siemd as administrator"
 class PcapSocket:
     """One interface through libpcap, never waiting."""
 
-    def __init__(self, interface: str, *, promiscuous: bool, buffer_bytes: int) -> None:
-        """Raises CaptureError. Npcap's own buffer is used: scapy can't set its size before it opens."""
+    def __init__(self, interface: str, expression: str = "", *, promiscuous: bool, buffer_bytes: int) -> None:
+        """expression: a filter, empty for none. Raises CaptureError.
+
+        Npcap's own buffer is used: scapy can't set its size before it opens.
+        """
         conf = _scapy()
         from scapy.arch.libpcap import L2pcapListenSocket
 
         self.interface = interface
         self.buffer_bytes = buffer_bytes
         try:
-            self._socket = L2pcapListenSocket(iface=interface, promisc=promiscuous)
+            self._socket = L2pcapListenSocket(iface=interface, promisc=promiscuous, filter=expression or None)
         except (OSError, ValueError) as error:
             raise CaptureError(f"cannot capture on {interface}: {error}", _HINT) from None
         self._socket.pcap_fd.setnonblock(True)

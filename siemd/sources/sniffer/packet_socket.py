@@ -20,14 +20,14 @@ SNAP_BYTES = 4096  # what is kept of a frame: headers, banners and whole DNS ans
 SLOTS = 128
 
 # <asm-generic/socket.h>, <linux/if_packet.h>, <linux/if_ether.h>, <linux/if_arp.h>
-_SO_TIMESTAMPNS, _SO_RCVBUFFORCE = 35, 33
-_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_STATISTICS, _PACKET_AUXDATA = 263, 1, 6, 8
+_SO_TIMESTAMPNS, _SO_RCVBUFFORCE, _SO_ATTACH_FILTER = 35, 33, 26
+SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_STATISTICS, _PACKET_AUXDATA = 263, 1, 6, 8
 _PACKET_MR_PROMISC = 1
-_TP_STATUS_VLAN_VALID, _TP_STATUS_VLAN_TPID_VALID = 0x10, 0x40
-_ETH_P_ALL, _ETH_P_8021Q = 0x0003, 0x8100
-_ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772
-_LINK_ETHERNET, _LINK_RAW, _LINK_UNKNOWN = 1, 101, -1
-_IP_PROTOCOLS = frozenset((0x0800, 0x86DD))
+TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID = 0x10, 0x40
+_ETH_P_ALL, ETH_P_8021Q = 0x0003, 0x8100
+ARPHRD_ETHER, ARPHRD_LOOPBACK = 1, 772
+LINK_ETHERNET, LINK_RAW, LINK_UNKNOWN = 1, 101, -1
+IP_PROTOCOLS = frozenset((0x0800, 0x86DD))
 
 _CONTROL_AT, _DATA_AT = 32, 160
 _STRIDE = _DATA_AT + SNAP_BYTES
@@ -99,56 +99,91 @@ class ReceiveBuffer:
             )
             start = at + _DATA_AT
             data = bytes(view[start : start + min(captured, SNAP_BYTES)])
-            link_type = _LINK_ETHERNET
-            if hardware == _ARPHRD_LOOPBACK:
+            link_type = LINK_ETHERNET
+            if hardware == ARPHRD_LOOPBACK:
                 if kind == socket.PACKET_OUTGOING:
                     continue  # it comes again as it arrives
-            elif hardware != _ARPHRD_ETHER:
-                if int.from_bytes(protocol, "big") in _IP_PROTOCOLS:  # tunnels, PPP: whatever is before the IP header
-                    link_type, data, length = _LINK_RAW, data[network:], length - network
+            elif hardware != ARPHRD_ETHER:
+                if int.from_bytes(protocol, "big") in IP_PROTOCOLS:  # tunnels, PPP: whatever is before the IP header
+                    link_type, data, length = LINK_RAW, data[network:], length - network
                 else:
-                    link_type = _LINK_UNKNOWN
-            if status & _TP_STATUS_VLAN_VALID and link_type == _LINK_ETHERNET:
-                if not status & _TP_STATUS_VLAN_TPID_VALID:
-                    tag_protocol = _ETH_P_8021Q
+                    link_type = LINK_UNKNOWN
+            if status & TP_STATUS_VLAN_VALID and link_type == LINK_ETHERNET:
+                if not status & TP_STATUS_VLAN_TPID_VALID:
+                    tag_protocol = ETH_P_8021Q
                 data = data[:12] + pack(">HH", tag_protocol, tag) + data[12:]
                 length += 4
             frames.append(Frame(clamp_time_us(seconds * 1_000_000 + nanoseconds // 1000), data, length, link_type))
 
 
+class KernelDrops:
+    """How many frames the kernel has dropped for a packet socket since it was made, for want of room."""
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._socket = opened
+        self._total = 0
+
+    def total(self) -> int:
+        """Raises OSError when the socket is gone."""
+        _, dropped = Struct("@II").unpack(self._socket.getsockopt(SOL_PACKET, _PACKET_STATISTICS, 8))
+        self._total += dropped  # asking sets the kernel's counter to 0
+        return self._total
+
+
+def attach(opened: socket.socket, interface: str, program: bytes, *, promiscuous: bool) -> None:
+    """Let a packet socket that hears nothing yet hear an interface, or all (`any`); raises OSError.
+
+    program: classic BPF, which frames to let through; empty for all.
+    """
+    if program:
+        held = ctypes.create_string_buffer(program, len(program))
+        filter_program = pack("@HP", len(program) // 8, ctypes.addressof(held))
+        opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
+    if interface == "any":
+        _bind_to_all(opened)
+        return
+    index = socket.if_nametoindex(interface)
+    if promiscuous:
+        with suppress(OSError):  # tunnels and some virtual devices can't
+            request = pack("@iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
+            opened.setsockopt(SOL_PACKET, _PACKET_ADD_MEMBERSHIP, request)
+    opened.bind((interface, _ETH_P_ALL))
+
+
+def _bind_to_all(opened: socket.socket) -> None:
+    """Python's own bind wants the name of an interface."""
+    address = pack("@HHi12x", socket.AF_PACKET, socket.htons(_ETH_P_ALL), 0)  # struct sockaddr_ll
+    if ctypes.CDLL(None, use_errno=True).bind(opened.fileno(), address, len(address)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
 class PacketSocket:
     """A packet socket on one interface, or on all at once (`any`)."""
 
-    def __init__(self, interface: str, memory: ReceiveBuffer, *, promiscuous: bool, buffer_bytes: int) -> None:
+    def __init__(
+        self, interface: str, memory: ReceiveBuffer, program: bytes = b"", *, promiscuous: bool, buffer_bytes: int
+    ) -> None:
         """Raises OSError: no right, no such interface. buffer_bytes is a wish, see the attribute of that name."""
         self.interface = interface
         self._memory = memory
-        self._dropped = 0
-        # Unbound it hears every interface; with protocol 0 it hears nothing until it is bound to one.
-        protocol = socket.htons(_ETH_P_ALL) if interface == "any" else 0
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, protocol)
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # hears nothing until it is bound
         try:
-            self._prepare(promiscuous, buffer_bytes)
+            self._prepare(buffer_bytes)
+            attach(self._socket, interface, program, promiscuous=promiscuous)
         except BaseException:
             self._socket.close()
             raise
         self.buffer_bytes = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # Linux doubles it
+        self.drops = KernelDrops(self._socket).total
 
-    def _prepare(self, promiscuous: bool, buffer_bytes: int) -> None:
+    def _prepare(self, buffer_bytes: int) -> None:
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        self._socket.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
+        self._socket.setsockopt(SOL_PACKET, _PACKET_AUXDATA, 1)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer_bytes)
         except OSError:  # needs CAP_NET_ADMIN; without it up to net.core.rmem_max
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
-        if self.interface == "any":
-            return
-        index = socket.if_nametoindex(self.interface)
-        if promiscuous:
-            with suppress(OSError):  # tunnels and some virtual devices can't
-                request = pack("@iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
-                self._socket.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, request)
-        self._socket.bind((self.interface, _ETH_P_ALL))
 
     def fileno(self) -> int:
         """For poll."""
@@ -157,12 +192,6 @@ class PacketSocket:
     def receive(self, frames: list[Frame]) -> int:
         """See ReceiveBuffer.receive."""
         return self._memory.receive(self._socket.fileno(), frames)
-
-    def drops(self) -> int:
-        """How many frames the kernel has dropped since this socket was made, for want of room."""
-        _, dropped = Struct("@II").unpack(self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
-        self._dropped += dropped  # asking sets the kernel's counter to 0
-        return self._dropped
 
     def close(self) -> None:
         """Stop; the kernel ends promiscuous mode with it."""

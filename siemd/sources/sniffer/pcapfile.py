@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from struct import Struct
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from siemd.events import clamp_time_us
-from siemd.sources.sniffer.packet import Frame
+from siemd.events import TIME_MAX_US, clamp_time_us
 
-CHUNK_BYTES = 256 << 10
+if TYPE_CHECKING:
+    from siemd.sources.sniffer.frames import FrameBatch
+    from siemd.sources.sniffer.packet import Frame
+
+CHUNK_BYTES = 1 << 20
 MAX_PACKET_BYTES = 1 << 20  # tcpdump and Wireshark stop at 256 KiB; segmentation offload makes up to 512 KiB
 MAX_BLOCK_BYTES = 16 << 20
 MAX_INTERFACES = 65_536
@@ -39,7 +42,7 @@ def is_capture(head: bytes) -> bool:
     return _pcap_magic(head) is not None
 
 
-def read_frames(file: BinaryIO) -> Iterator[list[Frame]]:
+def read_batches(file: BinaryIO) -> Iterator[FrameBatch]:
     """The frames of a capture from the file's position on, in batches, never an empty one.
 
     Raises FileFormatError when the file is no capture or damaged, after yielding the frames before the damage.
@@ -52,21 +55,28 @@ def read_frames(file: BinaryIO) -> Iterator[list[Frame]]:
         buffer, at = buffer[at:] + chunk, 0
         if chunk and len(buffer) < 4:
             continue
-        frames: list[Frame] = []
+        damage: _DamageError | None = None
         try:
             if reader is None:
                 reader = _Pcap() if _pcap_magic(buffer) is not None else _PcapNg()
-            at = reader.read(buffer, frames)
+            at = reader.read(buffer)
             if not chunk:
                 reader.end(len(buffer) - at)
-        except _DamageError as damage:
-            if frames:
-                yield frames
+        except _DamageError as error:
+            damage = error
+        if reader is not None and reader.found:
+            yield reader.batch(buffer)
+            reader.found.clear()
+        if damage is not None:
             raise FileFormatError(damage.reason, base + damage.at) from None
-        if frames:
-            yield frames
         if not chunk:
             return
+
+
+def read_frames(file: BinaryIO) -> Iterator[list[Frame]]:
+    """The same frames, each by itself."""
+    for batch in read_batches(file):
+        yield batch.frames()
 
 
 class _DamageError(Exception):
@@ -89,52 +99,66 @@ def _pcap_magic(head: bytes) -> str | None:
 
 
 class _Pcap:
-    """The classic format: https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcap/."""
+    """The classic format: https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcap/. found: where packets begin."""
 
     def __init__(self) -> None:
-        self._header: Struct | None = None
+        self.found: list[int] = []
+        self._order = ""
+        self._header_bytes = 0
         self._divisor = 1
         self._link_type = 0
 
-    def read(self, buffer: bytes, frames: list[Frame]) -> int:
-        """Append the frames that are whole in the buffer; returns the position behind them."""
+    def read(self, buffer: bytes) -> int:
+        """Find the packets that are whole in the buffer; returns the position behind them."""
         at = 0
-        if self._header is None:
+        if not self._order:
             if len(buffer) < 24:
                 return 0
             self._read_file_header(buffer)
             at = 24
-        assert self._header is not None
-        header, header_bytes = self._header.unpack_from, self._header.size
-        divisor, link_type, last = self._divisor, self._link_type, len(buffer)
+        header_bytes, last = self._header_bytes, len(buffer)
+        captured_at = Struct(f"{self._order}8xI").unpack_from
+        found = self.found.append
         while at + header_bytes <= last:
-            seconds, fraction, captured, length = header(buffer, at)
-            if captured > MAX_PACKET_BYTES:
-                raise _DamageError(f"a packet of {captured} bytes, the limit is {MAX_PACKET_BYTES}", at)
-            start = at + header_bytes
-            end = start + captured
-            if end > last:
+            (captured,) = captured_at(buffer, at)
+            end = at + header_bytes + captured
+            if end > last or captured > MAX_PACKET_BYTES:
+                if captured > MAX_PACKET_BYTES:
+                    raise _DamageError(f"a packet of {captured} bytes, the limit is {MAX_PACKET_BYTES}", at)
                 break
-            time_us = clamp_time_us(seconds * 1_000_000 + fraction // divisor)
-            frames.append(Frame(time_us, buffer[start:end], max(length, captured), link_type))
+            found(at)
             at = end
         return at
 
+    def batch(self, buffer: bytes) -> FrameBatch:
+        """What was found in the buffer."""
+        import numpy as np
+
+        from siemd.sources.sniffer.frames import FrameBatch, gather
+
+        memory, at = np.frombuffer(buffer, dtype=np.uint8), np.asarray(self.found, dtype=np.int64)
+        headers = gather(memory, at, 16).view(f"{self._order}u4").reshape(-1, 4).astype(np.int64)
+        seconds, fraction, captured, length = headers.T
+        times_us = np.minimum(seconds * 1_000_000 + fraction // self._divisor, TIME_MAX_US)
+        link_types = np.full(len(at), self._link_type)
+        return FrameBatch(memory, at + self._header_bytes, captured, np.maximum(length, captured), times_us, link_types)
+
     def end(self, rest: int) -> None:
         """The file has ended with `rest` bytes unread."""
-        if self._header is None:
+        if not self._order:
             raise _DamageError("the file ends in the middle of its header", 0)
         if rest:
             raise _DamageError("the file ends in the middle of a packet", 0)
 
     def _read_file_header(self, buffer: bytes) -> None:
-        order = _pcap_magic(buffer)
+        order = _pcap_magic(buffer) or ""
         magic, major, _, _, _, _, network = Struct(f"{order}IHHiIII").unpack_from(buffer)
         if major != 2:
             raise _DamageError(f"pcap version {major}, expected 2", 4)
         self._divisor = 1000 if magic == _PCAP_NANOSECONDS else 1
         self._link_type = network & 0xFFFF  # above: the length of frame check sequences
-        self._header = Struct(f"{order}IIII8x" if magic == _PCAP_MODIFIED else f"{order}IIII")
+        self._header_bytes = 24 if magic == _PCAP_MODIFIED else 16
+        self._order = order
 
 
 class _Interface(NamedTuple):
@@ -145,15 +169,28 @@ class _Interface(NamedTuple):
 
 
 class _PcapNg:
-    """The block format: https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcapng/."""
+    """The block format: https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcapng/.
+
+    found: of each packet its start, captured bytes, length, time and link type.
+    """
 
     def __init__(self) -> None:
+        self.found: list[tuple[int, int, int, int, int]] = []
         self._order = ""
         self._interfaces: list[_Interface] = []
         self._time_us = 0  # of the packet before, for simple packets, which have none
 
-    def read(self, buffer: bytes, frames: list[Frame]) -> int:
-        """Append the frames of the blocks that are whole in the buffer; returns the position behind them."""
+    def batch(self, buffer: bytes) -> FrameBatch:
+        """What was found in the buffer."""
+        import numpy as np
+
+        from siemd.sources.sniffer.frames import FrameBatch
+
+        columns = np.array(self.found, dtype=np.int64).T
+        return FrameBatch(np.frombuffer(buffer, dtype=np.uint8), *columns)
+
+    def read(self, buffer: bytes) -> int:
+        """Find the packets of the blocks that are whole in the buffer; returns the position behind them."""
         at, last = 0, len(buffer)
         while at + 12 <= last:
             if buffer[at : at + 4] == _SECTION:
@@ -171,7 +208,7 @@ class _PcapNg:
                 break
             if Struct(f"{order}I").unpack_from(buffer, at + length - 4)[0] != length:
                 raise _DamageError("a block whose two lengths differ", at + length - 4)
-            self._read_block(order, kind, buffer, at + 8, at + length - 4, frames)
+            self._read_block(order, kind, buffer, at + 8, at + length - 4)
             at += length
         return at
 
@@ -182,24 +219,24 @@ class _PcapNg:
         if not self._order:
             raise _DamageError("the file is empty", 0)
 
-    def _read_block(self, order: str, kind: int, buffer: bytes, at: int, end: int, frames: list[Frame]) -> None:
+    def _read_block(self, order: str, kind: int, buffer: bytes, at: int, end: int) -> None:
         if kind == _ENHANCED_PACKET:
             if end - at < 20:
                 raise _DamageError("a packet block that is too short", at)
             interface, high, low, captured, length = Struct(f"{order}IIIII").unpack_from(buffer, at)
-            self._packet(interface, high << 32 | low, captured, length, buffer, at + 20, end, frames)
+            self._packet(interface, high << 32 | low, captured, length, at + 20, end)
         elif kind == _PACKET:
             if end - at < 20:
                 raise _DamageError("a packet block that is too short", at)
             interface, _, high, low, captured, length = Struct(f"{order}HHIIII").unpack_from(buffer, at)
-            self._packet(interface, high << 32 | low, captured, length, buffer, at + 20, end, frames)
+            self._packet(interface, high << 32 | low, captured, length, at + 20, end)
         elif kind == _SIMPLE_PACKET:
             if end - at < 4:
                 raise _DamageError("a packet block that is too short", at)
             (length,) = Struct(f"{order}I").unpack_from(buffer, at)
             snap_length = self._interfaces[0].snap_length if self._interfaces else 0
             captured = min(length, snap_length or length, end - at - 4)
-            self._packet(0, None, captured, length, buffer, at + 4, end, frames)
+            self._packet(0, None, captured, length, at + 4, end)
         elif kind == _INTERFACE_DESCRIPTION:
             if len(self._interfaces) >= MAX_INTERFACES:
                 raise _DamageError(f"more than {MAX_INTERFACES} interfaces", at)
@@ -222,10 +259,8 @@ class _PcapNg:
         stamp: int | None,
         captured: int,
         length: int,
-        buffer: bytes,
         at: int,
         end: int,
-        frames: list[Frame],
     ) -> None:
         if interface >= len(self._interfaces):
             raise _DamageError(f"a packet of interface {interface}, which is not described", at)
@@ -234,7 +269,7 @@ class _PcapNg:
         link_type, _, units_per_s, offset_us = self._interfaces[interface]
         if stamp is not None:
             self._time_us = clamp_time_us(stamp * 1_000_000 // units_per_s + offset_us)
-        frames.append(Frame(self._time_us, buffer[at : at + captured], max(length, captured), link_type))
+        self.found.append((at, captured, max(length, captured), self._time_us, link_type))
 
 
 def _interface(order: str, buffer: bytes, at: int, end: int) -> _Interface:

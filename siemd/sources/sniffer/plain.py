@@ -21,10 +21,14 @@ _read_headers = Struct(">6s6sHBxHxxHBBxx4s4sHHIIHH").unpack_from
 def decode_plain(frame: Frame) -> Packet | None:
     """The packet of a plain frame of link type Ethernet, or None when it must go layer by layer."""
     data = frame.data
-    captured = len(data)
+    return decode_plain_at(data, 0, len(data), frame.length, frame.time_us)
+
+
+def decode_plain_at(data: bytes | memoryview, start: int, captured: int, length: int, time_us: int) -> Packet | None:
+    """The same for a frame that begins at `start` of more data."""
     if captured < _SHORTEST:
         return None
-    headers = _read_headers(data)
+    headers = _read_headers(data, start)
     (
         destination_mac,
         source_mac,
@@ -43,7 +47,6 @@ def decode_plain(frame: Frame) -> Packet | None:
         word,
         window,
     ) = headers
-    length = frame.length
     end = 14 + total_length
     if ethertype != 0x0800 or first != 0x45 or fragment & 0x3FFF or end > length:
         return None
@@ -53,7 +56,7 @@ def decode_plain(frame: Frame) -> Packet | None:
         if header_length < 20 or payload > end or payload > captured:
             return None
         return Packet(
-            frame.time_us,
+            time_us,
             length,
             TCP,
             source,
@@ -70,28 +73,29 @@ def decode_plain(frame: Frame) -> Packet | None:
             ack,
             window,
             header_length,
-            data[_SHORTEST:payload],
+            b"" if header_length == 20 else bytes(data[start + _SHORTEST : start + payload]),
             0,
             0,
             0,
             0,
-            data[payload:end],
+            b"" if payload == end else bytes(data[start + payload : start + min(end, captured)]),
             end - payload,
         )
-    return _udp(frame, headers, end) if protocol == UDP else None
+    if protocol != UDP:
+        return None
+    return _udp(data[start : start + min(end, captured)], length, time_us, headers, end)
 
 
-def _udp(frame: Frame, headers: tuple[Any, ...], end: int) -> Packet | None:
+def _udp(data: bytes | memoryview, length: int, time_us: int, headers: tuple[Any, ...], end: int) -> Packet | None:
     destination_mac, source_mac, _, _, _, _, ttl, _, source, destination, source_port, destination_port, word, *_ = (
         headers
     )
-    data = frame.data
     udp_end = _TRANSPORT_AT + (word >> 16)  # where TCP has its sequence number, UDP has its length
     if not _TRANSPORT_AT + 8 <= udp_end <= end:
         return None
     return Packet(
-        frame.time_us,
-        frame.length,
+        time_us,
+        length,
         UDP,
         source,
         destination,
@@ -102,6 +106,6 @@ def _udp(frame: Frame, headers: tuple[Any, ...], end: int) -> Packet | None:
         ttl,
         source_port,
         destination_port,
-        payload=data[_TRANSPORT_AT + 8 : udp_end],
+        payload=bytes(data[_TRANSPORT_AT + 8 : udp_end]),
         payload_length=udp_end - _TRANSPORT_AT - 8,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -17,10 +17,11 @@ from siemd.sources.sniffer.observers.segment import PORTS, SegmentLimits, Segmen
 from siemd.sources.sniffer.observers.tcp import TcpObserver
 from siemd.sources.sniffer.observers.udp import UdpObserver
 from siemd.sources.sniffer.packet import ARP, ICMP, ICMPV6, TCP, UDP, Packet
+from siemd.sources.sniffer.state import UNSETTLED, Changes
 from siemd.units import Seconds
 
 _MICROSECONDS = 1_000_000
-_SET_BACK_US = 2 * _MICROSECONDS  # packets this much older than the newest hint at a clock that was set back …
+SET_BACK_US = 2 * _MICROSECONDS  # packets this much older than the newest hint at a clock that was set back …
 _SET_BACK_PACKETS = 64  # … if that many come in a row; captures merged from two clocks have fewer
 _LEAP_US = 3600 * _MICROSECONDS  # one packet alone does not move the clock further than this
 
@@ -60,6 +61,14 @@ class SensorConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     )
 
 
+class Clock(NamedTuple):
+    """The sensor's clock: what it shows, what is added to the times of packets, and how often it ticks."""
+
+    now_us: int
+    offset_us: int
+    tick_us: int
+
+
 class Sensor:
     """All observers behind one interface. Deterministic: the same packets give the same facts, in any batches.
 
@@ -71,10 +80,13 @@ class Sensor:
         answer_timeout_us = max(1, int(config.answer_timeout_s * _MICROSECONDS))
         self._tick_us = max(1000, int(config.tick_s * _MICROSECONDS))
         self._memory_us = max(self._tick_us, int(config.memory_s * _MICROSECONDS))
+        self.changes = Changes()
         self._echo = EchoObserver(answer_timeout_us, config.max_hosts)
         self._arp = ArpObserver(answer_timeout_us, config.max_hosts)
-        self._udp = UdpObserver(answer_timeout_us, config.max_flows)
-        self._tcp = TcpObserver(answer_timeout_us, config.max_flows, config.max_hosts, config.applications)
+        self._udp = UdpObserver(answer_timeout_us, config.max_flows, self.changes)
+        self._tcp = TcpObserver(
+            answer_timeout_us, config.max_flows, config.max_hosts, config.applications, self.changes
+        )
         learning_us = int(config.learning_s * _MICROSECONDS)
         self._segment = SegmentObserver(
             SegmentLimits(answer_timeout_us, self._memory_us, learning_us, config.max_hosts, config.dns_queries)
@@ -85,9 +97,18 @@ class Sensor:
         self._next_age_us = 0
         self._behind = 0
         self._leapt = False
+        self.settled = UNSETTLED  # how far the flow of the newest packet is
 
-    def feed(self, packets: Sequence[Packet]) -> list[NetworkEvent]:
-        """Observe packets in the order of capture; returns the facts that became due."""
+    def clock(self) -> Clock:
+        """How the sensor's clock stands."""
+        return Clock(self._now_us, self._offset_us, self._tick_us)
+
+    def feed(self, packets: Iterable[Packet]) -> list[NetworkEvent]:
+        """Observe packets in the order of capture; returns the facts that became due.
+
+        When the next packet is asked for, `settled` tells how far the flow of the one before is (see TcpObserver.feed);
+        that holds until the number of `changes` is another.
+        """
         facts: list[NetworkEvent] = []
         for packet in packets:
             time_us = packet.time_us + self._offset_us
@@ -97,23 +118,27 @@ class Sensor:
                 self._now_us = time_us
                 self._behind = 0
                 self._leapt = False
-            self._observe(packet)
+            protocol = packet.protocol
+            if protocol == TCP:
+                self.settled = self._tcp.feed(packet, self._now_us)
+                if packet.payload and DNS_PORT in (packet.source_port, packet.destination_port):
+                    self.settled = UNSETTLED
+                    self._segment.dns_stream(packet, self._now_us)
+            elif packet.fragment:
+                self.settled = UNSETTLED
+            elif protocol == UDP and packet.destination_port:
+                self.settled = self._udp.feed(packet, self._now_us)
+                if packet.destination_port in PORTS or packet.source_port in PORTS:
+                    self.settled = UNSETTLED
+                    self._segment.udp(packet, self._now_us)
+            else:
+                self.settled = UNSETTLED
+                self._observe(packet)
         return facts
 
     def _observe(self, packet: Packet) -> None:
         protocol = packet.protocol
-        if protocol == TCP:
-            self._tcp.feed(packet, self._now_us)
-            if packet.payload and DNS_PORT in (packet.source_port, packet.destination_port):
-                self._segment.dns_stream(packet, self._now_us)
-        elif packet.fragment:
-            return
-        elif protocol == UDP:
-            if packet.destination_port:
-                self._udp.feed(packet, self._now_us)
-                if packet.destination_port in PORTS or packet.source_port in PORTS:
-                    self._segment.udp(packet, self._now_us)
-        elif protocol in (ICMP, ICMPV6):
+        if protocol in (ICMP, ICMPV6):
             quoted = packet.quoted
             if quoted is None:
                 self._echo.feed(packet, self._now_us)
@@ -133,7 +158,7 @@ class Sensor:
     def advance(self, now_us: int) -> list[NetworkEvent]:
         """Let event time pass without packets; returns the facts that became due."""
         facts: list[NetworkEvent] = []
-        if now_us + self._offset_us < self._now_us - _SET_BACK_US:
+        if now_us + self._offset_us < self._now_us - SET_BACK_US:
             self._offset_us = self._now_us - now_us  # the clock was set back; what is held must not wait that long
         if now_us + self._offset_us > self._now_us:
             self._now_us = now_us + self._offset_us
@@ -159,7 +184,7 @@ class Sensor:
     def _clock(self, packet_us: int, facts: list[NetworkEvent]) -> None:
         """Move the sensor's clock: never back, and not far ahead for one packet alone."""
         time_us = packet_us + self._offset_us
-        if time_us < self._now_us - _SET_BACK_US:
+        if time_us < self._now_us - SET_BACK_US:
             self._behind += 1
             if self._behind >= _SET_BACK_PACKETS:
                 self._offset_us = self._now_us - packet_us

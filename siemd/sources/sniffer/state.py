@@ -9,6 +9,17 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+UNSETTLED, SETTLED_EMPTY, SETTLED, READ = range(4)  # how far a flow is settled, see TcpObserver.feed
+
+
+class Changes:
+    """Counts the generations of maps: while the number stays, to look up again what was looked up changes nothing."""
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
 
 class Aging(Generic[K, V]):
     """A map in two generations: what is not looked up for a whole generation is forgotten.
@@ -17,13 +28,15 @@ class Aging(Generic[K, V]):
     be None. Costs no time stamps and no list: a hit in the young generation is one dict lookup.
     """
 
-    __slots__ = ("_half", "_old", "_young", "evicted")
+    __slots__ = ("_changes", "_half", "_old", "_young", "evicted")
 
-    def __init__(self, cap: int) -> None:
+    def __init__(self, cap: int, changes: Changes | None = None) -> None:
+        """changes: counts the generations, which may be those of several maps."""
         self._half = max(1, cap // 2)
         self._young: dict[K, V] = {}
         self._old: dict[K, V] = {}
         self.evicted = 0
+        self._changes = changes
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -48,6 +61,8 @@ class Aging(Generic[K, V]):
         """Begin a new generation; the old one is forgotten."""
         self._old = self._young
         self._young = {}
+        if self._changes is not None:
+            self._changes.number += 1
 
 
 class Deadlines(Generic[V]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -12,10 +12,9 @@ import structlog
 from siemd.backoff import Backoff
 from siemd.events import NetworkEvent, now_us
 from siemd.health import Status
-from siemd.sources.sniffer.capture import CaptureError, RawCapture
-from siemd.sources.sniffer.decode import Decoder
-from siemd.sources.sniffer.packet import Frame
+from siemd.sources.sniffer.capture import Capture, CaptureError, Frames
 from siemd.sources.sniffer.sensor import Sensor
+from siemd.sources.sniffer.stream import Stream
 
 QUIET_S = 0.2  # silence after which the clock on the wall moves event time, and the longest wait for a stop
 REPORT_S = 1.0
@@ -38,20 +37,19 @@ class Report(NamedTuple):
 class Worker:
     """Runs in a thread of its own from `run` until `stop` is set; touches nothing that belongs to the loop."""
 
-    def __init__(self, capture: RawCapture, sensor: Sensor, send: Callable[[Report], bool], stop: Event) -> None:
+    def __init__(self, capture: Capture, sensor: Sensor, send: Callable[[Report], bool], stop: Event) -> None:
         """send: takes a report to the loop; False when that is too far behind (the facts are then lost, counted)."""
         self._capture = capture
         self._sensor = sensor
         self._send = send
         self.lost_facts = 0
         self._stop = stop
-        self._decoder = Decoder()
+        self._stream = Stream(sensor)
         self._log = structlog.get_logger("siemd.sniffer")
         self._status: Status = "starting"
         self._detail = "opening the capture"
         self._errors = 0
         self._frames = 0
-        self._packets = 0
         self._drops_before = 0  # of captures that are closed
         self._drops = 0
         self._reported_s = 0.0
@@ -82,7 +80,13 @@ class Worker:
         capture = self._capture
         capture.open()
         names = ", ".join(capture.interfaces)
-        self._log.info("sniffer.started", interfaces=capture.interfaces, buffer_bytes=capture.buffer_bytes)
+        backend, granted = capture.backend, capture.buffer_bytes
+        self._log.info("sniffer.started", interfaces=capture.interfaces, backend=backend, buffer_bytes=granted)
+        if capture.no_ring:
+            self._log.warning(
+                "sniffer.no_ring", reason=capture.no_ring, hint="set a smaller `buffer`; slower until then"
+            )
+            names += f", without a packet ring ({capture.no_ring})"
         self._warn_of_small_buffer()
         self._status, self._detail = "ok", f"watching {names}"
         self._report([])
@@ -102,14 +106,13 @@ class Worker:
             hint = f"run `sudo sysctl -w net.core.rmem_max={wanted}`, or a burst of traffic will cost frames"
             self._log.warning("sniffer.small_buffer", granted_bytes=granted, wanted_bytes=wanted, hint=hint)
 
-    def _take(self, frames: Sequence[Frame]) -> None:
+    def _take(self, frames: Frames) -> None:
         self._frames += len(frames)
-        packets = self._decoder.decode(frames)
-        self._packets += len(packets)
-        if packets:
-            self._observe(lambda: self._sensor.feed(packets))
-        else:  # the wall clock only in silence: behind these frames the kernel may hold answers that are waited for
-            self._observe(lambda: self._sensor.advance(frames[-1].time_us if frames else now_us()))
+        packets = self._stream.packets
+        self._observe(lambda: self._stream.feed(frames))
+        if self._stream.packets == packets:  # by the clock on the wall only in silence: behind these frames the kernel
+            time_us = _last_us(frames) if len(frames) else now_us()  # may hold answers that are waited for
+            self._observe(lambda: self._sensor.advance(time_us))
 
     def _observe(self, step: Callable[[], list[NetworkEvent]]) -> None:
         """Report the facts of one step of the sensor; a bug in it costs that step's facts, and is counted."""
@@ -138,13 +141,15 @@ class Worker:
         self._reported_s = time.monotonic()
         counters: dict[str, int | float | str] = {
             "interfaces": ", ".join(self._capture.interfaces),
+            "backend": self._capture.backend,
             "buffer_bytes": self._capture.buffer_bytes,
             "frames": self._frames,
-            "packets": self._packets,
+            "packets": self._stream.packets,
+            "settled_packets": self._stream.settled_packets,
             "kernel_drops": self._drops,
         }
-        counters.update((name, getattr(self._decoder, name)) for name in _DECODER_COUNTERS)
-        counters["fragments_evicted"] = self._decoder.cut_headers.evicted
+        counters.update((name, getattr(self._stream.decoder, name)) for name in _DECODER_COUNTERS)
+        counters["fragments_evicted"] = self._stream.decoder.cut_headers.evicted
         counters.update(self._sensor.counters())
         report = Report(facts, self._status, self._detail, self._errors, self.lost_facts, counters)
         if not self._send(report):
@@ -177,3 +182,7 @@ class Worker:
         until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0 and not self._stop.wait(min(left_s, QUIET_S)):
             self._observe(lambda: self._sensor.advance(now_us()))
+
+
+def _last_us(frames: Frames) -> int:
+    return frames[-1].time_us if isinstance(frames, list) else int(frames.times_us[-1])

@@ -107,7 +107,7 @@ class TestPcap:
         assert frames_of(data)[0].time_us == TIME_MAX_US
 
     def test_many_chunks(self) -> None:
-        packets = [(TIME_US + number, bytes([number % 256]) * (number % 1500)) for number in range(3000)]
+        packets = [(TIME_US + number, bytes([number % 256]) * (number % 1500)) for number in range(6000)]
         data = pcap(packets)
         assert len(data) > 4 * CHUNK_BYTES
         assert [(frame.time_us, frame.data) for frame in frames_of(data)] == packets

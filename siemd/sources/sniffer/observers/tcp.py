@@ -10,7 +10,7 @@ from siemd.sources.sniffer.observers.beacons import BeaconObserver
 from siemd.sources.sniffer.observers.ssh import SshConnection, SshObserver
 from siemd.sources.sniffer.observers.tcp_facts import TcpFacts
 from siemd.sources.sniffer.packet import ACK, FIN, ICMP, PSH, RST, SYN, URG, Packet
-from siemd.sources.sniffer.state import Aging, Deadlines
+from siemd.sources.sniffer.state import READ, SETTLED, SETTLED_EMPTY, UNSETTLED, Aging, Changes, Deadlines
 
 _FLAGS = 0x3F  # without the ECN bits
 _EPHEMERAL = 32_768
@@ -24,7 +24,7 @@ _SENT, _ANSWERED, _CLAIMED, _OPEN, _ODD, _DONE = range(6)
 _Key = tuple[bytes, int, bytes, int, int]
 
 
-class _Flow(msgspec.Struct):
+class _Flow(msgspec.Struct, gc=False):  # nothing that it refers to refers to it
     """One flow, keyed in the direction of its first packet.
 
     seq: of the first packet. alike: its numbers are those of the probe before, as no real connection's are.
@@ -48,9 +48,15 @@ class TcpObserver:
     """States `tcp_probe`, `half_open_backlog` and, through others, what payloads tell. feed takes TCP packets only."""
 
     def __init__(
-        self, answer_timeout_us: int, max_flows: int, max_hosts: int, applications: ApplicationsConfig
+        self,
+        answer_timeout_us: int,
+        max_flows: int,
+        max_hosts: int,
+        applications: ApplicationsConfig,
+        changes: Changes,
     ) -> None:
-        self._flows: Aging[_Key, _Flow] = Aging(max_flows)
+        """changes: what `feed` said of flows holds until its number changes."""
+        self._flows: Aging[_Key, _Flow] = Aging(max_flows, changes)
         self._deadlines: Deadlines[tuple[_Key, _Flow]] = Deadlines(answer_timeout_us, max_flows)
         self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(max_hosts)
         self._numbers: Aging[tuple[bytes, bytes, int, str], tuple[int, int]] = Aging(max_hosts)
@@ -59,25 +65,30 @@ class TcpObserver:
         self.applications = ApplicationObserver(applications, answer_timeout_us, max_hosts)
         self.beacons = BeaconObserver(max_hosts, self.applications.gathering.about) if applications.beacons else None
 
-    def feed(self, packet: Packet, now_us: int) -> None:
-        """Look at one packet."""
+    def feed(self, packet: Packet, now_us: int) -> int:
+        """Look at one packet; returns how far its flow is settled in this direction.
+
+        SETTLED: further packets of this direction need not be fed, except those with SYN, FIN or RST (after which
+        nothing holds that was said of the flow) and those that begin with SSH's banner. SETTLED_EMPTY: the same for
+        packets without payload. READ: the same again, and from now on payloads of either direction are read.
+        UNSETTLED: all must be fed.
+        """
         if not packet.header_length:
-            return  # a header that is cut; the decoder joins those that fragments cut (`nmap -f`)
+            return UNSETTLED  # a header that is cut; the decoder joins those that fragments cut (`nmap -f`)
         source, source_port = packet.source_ip, packet.source_port
         destination, destination_port, vlan = packet.destination_ip, packet.destination_port, packet.vlan
         key = (source, source_port, destination, destination_port, vlan)
         flow = self._flows.get(key)
         if flow is not None:
             self._forward(key, flow, packet, now_us)
-            return
+            return _settled(flow, True)
         reverse = (destination, destination_port, source, source_port, vlan)
         flow = self._flows.get(reverse)
-        if flow is None:
+        if flow is None or packet.flags & (SYN | ACK) == SYN:  # (the other side may begin anew with the same ports)
             self._first(key, reverse, packet, now_us)
-        elif packet.flags & (SYN | ACK) == SYN:
-            self._first(key, reverse, packet, now_us)  # the other side begins anew with the same ports
-        else:
-            self._backward(reverse, flow, packet, now_us)
+            return UNSETTLED
+        self._backward(reverse, flow, packet, now_us)
+        return _settled(flow, False)
 
     # a packet of no known flow
 
@@ -348,6 +359,15 @@ def _first_number(flow: _Flow, forward: bool) -> int | None:
     """The sequence number of a direction's first byte, None if its SYN was not seen."""
     before = (flow.seq if flow.probe in ("syn", "connect") else -1) if forward else flow.peer_seq
     return (before + 1) % _WRAP if before >= 0 else None
+
+
+def _settled(flow: _Flow, forward: bool) -> int:
+    """See TcpObserver.feed. Whoever reads payloads of a flow must show here while it is not done with it."""
+    if flow.state != _OPEN and not (forward and flow.state == _CLAIMED):
+        return UNSETTLED
+    if flow.ssh is not None or flow.app is not None:
+        return READ
+    return SETTLED if flow.data & (1 if forward else 2) else SETTLED_EMPTY
 
 
 def _raw_syn(packet: Packet) -> bool:

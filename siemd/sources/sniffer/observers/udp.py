@@ -7,11 +7,12 @@ import msgspec
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.facts import Tally, address, fact, network
 from siemd.sources.sniffer.packet import ICMP, UDP, Packet
-from siemd.sources.sniffer.state import Aging, Deadlines
+from siemd.sources.sniffer.state import SETTLED, UNSETTLED, Aging, Changes, Deadlines
 
 _TRACEROUTE_HOPS = 32
 _WELL_KNOWN = 1024
 _DNS = 53
+_QUIC = 443
 _STREAM = 16  # unanswered datagrams of one flow that are a stream (RTP, logs), no probe; scanners send four at most
 
 _Key = tuple[bytes, int, bytes, int, int]
@@ -28,29 +29,31 @@ class _Flow(msgspec.Struct, gc=False):
 class UdpObserver:
     """States `udp_probe`. feed takes UDP packets, unreachable the ICMP errors that quote one."""
 
-    def __init__(self, answer_timeout_us: int, cap: int) -> None:
-        self._flows: Aging[_Key, _Flow] = Aging(cap)
-        self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(cap)
+    def __init__(self, answer_timeout_us: int, cap: int, changes: Changes) -> None:
+        """changes: as TcpObserver's."""
+        self._flows: Aging[_Key, _Flow] = Aging(cap, changes)
+        self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(cap, changes)
         self._deadlines: Deadlines[tuple[_Key, _Flow]] = Deadlines(answer_timeout_us, cap)
         self._tally = Tally(cap)
 
-    def feed(self, packet: Packet, now_us: int) -> None:
-        """Look at one packet."""
+    def feed(self, packet: Packet, now_us: int) -> int:
+        """Look at one packet; returns how far its flow is settled in this direction, see TcpObserver.feed."""
         source, source_port = packet.source_ip, packet.source_port
         destination, destination_port, vlan = packet.destination_ip, packet.destination_port, packet.vlan
         key = (source, source_port, destination, destination_port, vlan)
         flow = self._flows.get(key)
         if flow is not None:
-            if flow.waiting:
-                flow.count += 1
-            return
+            if not flow.waiting:
+                return _settled(packet)
+            flow.count += 1
+            return UNSETTLED
         flow = self._flows.get((destination, destination_port, source, source_port, vlan))
         if flow is not None:  # an answer
             flow.waiting = False
             target = (destination, source, source_port, vlan)
             if self._known.get(target) is None:
                 self._known.put(target, True)
-            return
+            return _settled(packet)
         probe = not _no_probe(packet)
         flow = _Flow(packet.time_us, 1, probe)
         self._flows.put(key, flow)
@@ -58,6 +61,7 @@ class UdpObserver:
             early = self._deadlines.push(now_us, (key, flow))
             if early is not None:
                 self._give_up(*early)
+        return UNSETTLED
 
     def error(self, packet: Packet, quoted: Packet) -> None:
         """An ICMP error about a datagram. Only "unreachable" refuses; "time exceeded" is traceroute at work."""
@@ -140,6 +144,12 @@ class UdpObserver:
             "udp_probes_held_back": self._tally.held_back,
             "udp_probes_lost": self._tally.lost,
         }
+
+
+def _settled(packet: Packet) -> int:
+    """A stream such as QUIC's is; questions to a service are not, each of them may say something of its own."""
+    ports = packet.source_port, packet.destination_port
+    return SETTLED if _QUIC in ports or min(ports) >= _WELL_KNOWN else UNSETTLED
 
 
 def _no_probe(packet: Packet, *, quote: bool = False) -> bool:

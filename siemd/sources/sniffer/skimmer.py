@@ -1,0 +1,123 @@
+"""Passes over the packets of settled flows: of them every observer is sure to learn nothing, so none becomes an object.
+
+That changes no fact: whatever could (a flow's end, an interface's clock, something forgotten) makes packets be looked
+at that would otherwise be passed over. To look is always right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from siemd.events import NetworkEvent
+from siemd.sources.sniffer.columns import Columns
+from siemd.sources.sniffer.decode import Decoder
+from siemd.sources.sniffer.frames import FrameBatch, Mask
+from siemd.sources.sniffer.packet import FIN, RST, SYN, TCP, Packet
+from siemd.sources.sniffer.sensor import SET_BACK_US, Sensor
+from siemd.sources.sniffer.settled import Settled
+from siemd.sources.sniffer.state import READ, UNSETTLED
+
+_LARGEST_STEP_US = 600_000_000  # a batch with a larger one is left to the sensor, which judges clocks
+
+
+class Skimmer:
+    """Feeds a sensor with batches of frames. skipped: packets that were passed over."""
+
+    def __init__(self, decoder: Decoder, sensor: Sensor) -> None:
+        self._decoder = decoder
+        self._sensor = sensor
+        self._settled = Settled()
+        self._number = sensor.changes.number
+        self._taken = 0
+        self.skipped = 0
+
+    def feed(self, batch: FrameBatch) -> list[NetworkEvent]:
+        """Observe frames in the order of capture; returns the facts that became due."""
+        if self._sensor.changes.number != self._number:
+            self.forget()
+        columns = Columns(batch, self._settled.hashed)
+        skipped, known = self._settled.skipped(columns)
+        if skipped.any():
+            skipped &= ~self._tells_time(batch, columns.plain)
+        return self._sensor.feed(self._packets(batch, columns, skipped, known))
+
+    def forget(self) -> None:
+        """Nothing is settled: the sensor was fed beside this."""
+        self._settled.forget()
+        self._number = self._sensor.changes.number
+
+    def taken(self) -> int:
+        """How many packets, looked at or not, there were since this was asked before."""
+        taken, self._taken = self._taken, 0
+        return taken
+
+    def _packets(self, batch: FrameBatch, columns: Columns, skipped: Mask, known: Mask) -> Iterator[Packet]:
+        """What of a batch must be looked at; learns which flows are settled while the sensor takes it.
+
+        Should something happen that makes doubtful what was learnt before, nothing more is passed over.
+        """
+        sensor, changes, number = self._sensor, self._sensor.changes, self._number
+        wanted = np.flatnonzero(~skipped)
+        chosen = batch.only(wanted)
+        about = zip(wanted.tolist(), columns.plain[wanted].tolist(), known[wanted].tolist(), strict=True)
+        indices: list[int] = []
+        levels: list[int] = []
+        for (index, plain, settled), packet in zip(about, self._decoder.decode_each(chosen), strict=True):
+            if packet is None:
+                continue
+            self._taken += 1
+            yield packet
+            level = sensor.settled
+            if level and plain:
+                indices.append(index)
+                levels.append(level)
+            if plain:
+                doubtful = settled and level in (UNSETTLED, READ)
+            else:
+                doubtful = level == READ or _is_odd(packet)
+            if not doubtful and changes.number == number:
+                continue
+            self.forget()
+            self._count(int(skipped[:index].sum()))
+            yield from self._all(batch.only(slice(index + 1, len(batch))))
+            return
+        self._count(len(batch) - len(wanted))
+        self._settled.settle(columns, indices, levels)
+
+    def _count(self, skipped: int) -> None:
+        self.skipped += skipped
+        self._taken += skipped
+
+    def _all(self, batch: FrameBatch) -> Iterator[Packet]:
+        for packet in self._decoder.decode_each(batch):
+            if packet is not None:
+                self._taken += 1
+                yield packet
+
+    def _tells_time(self, batch: FrameBatch, plain: Mask) -> Mask:
+        """The frames without which the sensor's clock would go otherwise.
+
+        Those that begin a tick, that are older than one before them, the newest before such a one, and the newest of
+        all; every one where times leap.
+        """
+        clock = self._sensor.clock()
+        times = batch.times_us + clock.offset_us
+        if times.min() < clock.now_us - SET_BACK_US or times.max() > clock.now_us + _LARGEST_STEP_US:
+            return np.ones(len(times), dtype=np.bool_)
+        # The sensor's clock is between these two: frames that are not plain may be no packets.
+        newest_of_all = np.maximum.accumulate(np.concatenate(([clock.now_us], times)))[:-1]
+        newest = np.maximum.accumulate(np.concatenate(([clock.now_us], np.where(plain, times, clock.now_us))))
+        tells = newest[1:] // clock.tick_us > newest[:-1] // clock.tick_us
+        behind = times < newest_of_all
+        tells |= behind
+        rises = np.where(newest[1:] > newest[:-1], np.arange(len(times)), 0)
+        last_rise = np.maximum.accumulate(rises)
+        tells[last_rise[behind]] = True
+        tells[last_rise[-1]] = True
+        return tells
+
+
+def _is_odd(packet: Packet) -> bool:
+    return packet.protocol == TCP and packet.flags & (SYN | FIN | RST) != 0
