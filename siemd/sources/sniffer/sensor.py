@@ -11,10 +11,14 @@ from msgspec import Meta
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.observers.applications import ApplicationsConfig
 from siemd.sources.sniffer.observers.arp import ArpObserver
+from siemd.sources.sniffer.observers.cut_headers import CutHeaderObserver
 from siemd.sources.sniffer.observers.echo import EchoObserver
+from siemd.sources.sniffer.observers.ip_protocols import IpProtocolObserver
+from siemd.sources.sniffer.observers.os_probes import UDP_BYTES
+from siemd.sources.sniffer.observers.sctp import SctpObserver
 from siemd.sources.sniffer.observers.tcp import TcpObserver
 from siemd.sources.sniffer.observers.udp import UdpObserver
-from siemd.sources.sniffer.packet import ARP, ICMP, ICMPV6, TCP, UDP, Packet
+from siemd.sources.sniffer.packet import ARP, ICMP, ICMPV6, SCTP, TCP, UDP, Packet
 from siemd.units import Seconds
 
 _MICROSECONDS = 1_000_000
@@ -64,8 +68,11 @@ class Sensor:
         self._memory_us = max(self._tick_us, int(config.memory_s * _MICROSECONDS))
         self._echo = EchoObserver(answer_timeout_us, config.max_hosts)
         self._arp = ArpObserver(answer_timeout_us, config.max_hosts)
-        self._udp = UdpObserver(answer_timeout_us, config.max_flows)
+        self._udp = UdpObserver(answer_timeout_us, config.max_flows, config.max_hosts)
         self._tcp = TcpObserver(answer_timeout_us, config.max_flows, config.max_hosts, config.applications)
+        self._sctp = SctpObserver(answer_timeout_us, config.max_hosts)
+        self._ip_protocols = IpProtocolObserver(answer_timeout_us, config.max_hosts)
+        self._cut_headers = CutHeaderObserver(config.max_hosts)
         self._now_us = 0
         self._offset_us = 0
         self._next_tick_us = 0
@@ -89,6 +96,8 @@ class Sensor:
 
     def _observe(self, packet: Packet) -> None:
         protocol = packet.protocol
+        if packet.cut_header:
+            self._cut_headers.feed(packet)
         if protocol == TCP:
             self._tcp.feed(packet, self._now_us)
         elif packet.fragment:
@@ -96,20 +105,34 @@ class Sensor:
         elif protocol == UDP:
             if packet.destination_port:
                 self._udp.feed(packet, self._now_us)
+                if packet.payload_length == UDP_BYTES:
+                    self._tcp.os_probes.udp(packet)
         elif protocol in (ICMP, ICMPV6):
-            quoted = packet.quoted
-            if quoted is None:
-                self._echo.feed(packet, self._now_us)
-                if protocol == ICMPV6:
-                    self._arp.neighbour(packet, self._now_us)
-            elif quoted.source_ip != packet.destination_ip:
-                return  # an error goes to whom it is about: one sent elsewhere is made to frame a third host
-            elif quoted.protocol == UDP:
-                self._udp.error(packet, quoted)
-            elif quoted.protocol == TCP:
-                self._tcp.unreachable(packet, quoted)
+            if packet.quoted is not None:
+                self._error(packet, packet.quoted)
+                return
+            self._echo.feed(packet, self._now_us)
+            self._tcp.os_probes.echo(packet)
+            if protocol == ICMPV6:
+                self._arp.neighbour(packet, self._now_us)
         elif protocol == ARP:
             self._arp.feed(packet, self._now_us)
+        elif protocol == SCTP:
+            self._sctp.feed(packet, self._now_us)
+        else:
+            self._ip_protocols.feed(packet, self._now_us)
+
+    def _error(self, packet: Packet, quoted: Packet) -> None:
+        if quoted.source_ip != packet.destination_ip:
+            return  # an error goes to whom it is about: one sent elsewhere is made to frame a third host
+        if quoted.protocol == UDP:
+            self._udp.error(packet, quoted)
+        elif quoted.protocol == TCP:
+            self._tcp.unreachable(packet, quoted)
+        elif quoted.protocol == SCTP:
+            self._sctp.error(packet, quoted)
+        else:
+            self._ip_protocols.error(packet, quoted)
 
     def advance(self, now_us: int) -> list[NetworkEvent]:
         """Let event time pass without packets; returns the facts that became due."""
@@ -126,13 +149,24 @@ class Sensor:
         self._echo.finish()
         self._arp.finish()
         self._udp.finish()
+        self._sctp.finish()
+        self._ip_protocols.finish()
         facts = self._echo.tick(self._now_us) + self._arp.tick(self._now_us) + self._udp.tick(self._now_us)
+        facts += self._sctp.tick(self._now_us) + self._ip_protocols.tick(self._now_us) + self._cut_headers.tick()
         return facts + self._tcp.finish(self._now_us)
 
     def counters(self) -> dict[str, int]:
         """How much the observers hold, and what they forgot or judged early because of their caps, by name."""
         counters: dict[str, int] = {}
-        for observer in (self._echo, self._arp, self._udp, self._tcp):
+        for observer in (
+            self._echo,
+            self._arp,
+            self._udp,
+            self._tcp,
+            self._sctp,
+            self._ip_protocols,
+            self._cut_headers,
+        ):
             counters.update(observer.counters())
         return counters
 
@@ -162,7 +196,10 @@ class Sensor:
         facts += self._arp.tick(now_us)
         facts += self._udp.tick(now_us)
         facts += self._tcp.tick(now_us)
+        facts += self._sctp.tick(now_us)
+        facts += self._ip_protocols.tick(now_us)
+        facts += self._cut_headers.tick()
         if now_us >= self._next_age_us:
             self._next_age_us = now_us + self._memory_us
-            for observer in (self._echo, self._arp, self._udp, self._tcp):
+            for observer in (self._echo, self._arp, self._udp, self._tcp, self._sctp, self._ip_protocols):
                 observer.age()

@@ -7,6 +7,8 @@ import msgspec
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.observers.applications import ApplicationObserver, ApplicationsConfig, Conversation
 from siemd.sources.sniffer.observers.beacons import BeaconObserver
+from siemd.sources.sniffer.observers.os_probes import OsProbes
+from siemd.sources.sniffer.observers.service_probes import ServiceProbes
 from siemd.sources.sniffer.observers.ssh import SshConnection, SshObserver
 from siemd.sources.sniffer.observers.tcp_facts import TcpFacts
 from siemd.sources.sniffer.packet import ACK, FIN, ICMP, PSH, RST, SYN, URG, Packet
@@ -55,6 +57,8 @@ class TcpObserver:
         self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(max_hosts)
         self._numbers: Aging[tuple[bytes, bytes, int, str], tuple[int, int]] = Aging(max_hosts)
         self._facts = TcpFacts(max_hosts)
+        self.os_probes = OsProbes(max_hosts)
+        self.services = ServiceProbes(max_hosts)
         self.ssh = SshObserver(answer_timeout_us, max_hosts)
         self.applications = ApplicationObserver(applications, answer_timeout_us, max_hosts)
         self.beacons = BeaconObserver(max_hosts, self.applications.gathering.about) if applications.beacons else None
@@ -82,6 +86,7 @@ class TcpObserver:
     # a packet of no known flow
 
     def _first(self, key: _Key, reverse: _Key, packet: Packet, now_us: int) -> None:
+        self.os_probes.tcp(packet)
         flags = packet.flags & _FLAGS
         if flags & RST:
             self._orphan_reset(reverse, packet)
@@ -172,6 +177,7 @@ class TcpObserver:
             # is a program that gave up, as browsers do when the other address family was faster.
             if flow.probe == "syn":
                 self._fail(key, "syn", "half_open", packet.time_us)
+                self.services.half_open((key[0], key[2], key[3], key[4]))
             flow.state = _DONE
         elif flow.state != _DONE:
             self._end(key, flow, packet, True, now_us)
@@ -242,6 +248,9 @@ class TcpObserver:
         way = 1 if forward else 2
         first = not flow.data & way
         if first:
+            if forward and not flow.data:
+                quiet_us = packet.time_us - flow.time_us
+                self.services.first_words((key[0], key[2], key[3], key[4]), packet, quiet_us)
             flow.data |= way
             if flow.data == 3:
                 self._facts.succeeded(key[0], key[2], key[4])
@@ -262,6 +271,7 @@ class TcpObserver:
         target = (key[0], key[2], key[3], key[4])
         if self._known.get(target) is None:
             self._known.put(target, True)
+        self.services.connected(target, flow.time_us)
 
     def _end(self, key: _Key, flow: _Flow, packet: Packet, forward: bool, now_us: int) -> None:
         """A RST."""
@@ -294,6 +304,8 @@ class TcpObserver:
 
     def _fail(self, key: _Key, probe: str, outcome: str, time_us: int) -> None:
         source, _, destination, port, vlan = key
+        if probe == "syn" or (probe == "connect" and outcome != "refused"):  # a service that is down refuses systems
+            self._facts.unfinished(source, destination, port, vlan, time_us)
         if self._known.get((source, destination, port, vlan)) is None:
             self._facts.failed((source, destination, vlan, probe, outcome), time_us, port)
 
@@ -302,7 +314,6 @@ class TcpObserver:
         state = flow.state
         if state in (_SENT, _ANSWERED):
             flow.state = _DONE
-            self._facts.unfinished(key[0], key[2], key[3], key[4], flow.time_us)
             self._fail(key, flow.probe, "unanswered" if state == _SENT else "half_open", flow.time_us)
         elif state == _ODD:
             flow.state = _DONE
@@ -313,14 +324,16 @@ class TcpObserver:
         """The facts of this tick."""
         for key, flow in self._deadlines.due(now_us):
             self._give_up(key, flow)
-        facts = self._facts.tick() + self.ssh.tick(now_us) + self.applications.tick(now_us)
+        facts = self._facts.tick() + self.os_probes.tick() + self.services.tick()
+        facts += self.ssh.tick(now_us) + self.applications.tick(now_us)
         return facts + self.beacons.tick(now_us) if self.beacons is not None else facts
 
     def finish(self, now_us: int) -> list[NetworkEvent]:
         """Give up waiting, and state it."""
         for key, flow in self._deadlines.rest():
             self._give_up(key, flow)
-        facts = self._facts.tick() + self.ssh.finish() + self.applications.finish(now_us)
+        facts = self._facts.tick() + self.os_probes.tick() + self.services.tick()
+        facts += self.ssh.finish() + self.applications.finish(now_us)
         return facts + self.beacons.tick(now_us) if self.beacons is not None else facts
 
     def age(self) -> None:
@@ -328,6 +341,7 @@ class TcpObserver:
         for memory in (self._flows, self._known, self._numbers):
             memory.age()
         self._facts.age()
+        self.services.age()
         self.ssh.age()
         self.applications.age()
 
@@ -338,6 +352,8 @@ class TcpObserver:
             "tcp_flows_forgotten": self._flows.evicted,
             "tcp_flows_judged_early": self._deadlines.early,
             **self._facts.counters(),
+            **self.os_probes.counters(),
+            **self.services.counters(),
             **self.ssh.counters(),
             **self.applications.counters(),
             **(self.beacons.counters() if self.beacons is not None else {}),
