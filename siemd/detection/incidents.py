@@ -345,6 +345,8 @@ def _grow(incident: _Incident, hit: Hit) -> bool:
         alert.level, alert.title, alert.rule_id = rule.level, rule.title, rule.id
         alert.tags = list(dict.fromkeys([*alert.tags, *rule.tags]))
     best = incident.hit
+    if best is not None and _measures_alike(hit.rule, best.rule):
+        hit.value = best.value = max(hit.value, best.value)
     if raised or best is None or _tells_more(hit, best):
         incident.hit = best = hit
     value = best.value
@@ -366,6 +368,17 @@ def _tells_more(hit: Hit, best: Hit) -> bool:
         return _RANKS[one.rule.level], -one.rule.timespan_s if isinstance(one.rule, Correlation) else 0.0
 
     return rank(hit) > rank(best) or (rank(hit) == rank(best) and hit.value >= best.value)
+
+
+def _measures_alike(one: AnyRule, other: AnyRule) -> bool:
+    """Whether two rules count the same in times of different lengths, and tell it without naming those."""
+    return (
+        isinstance(one, Correlation)
+        and isinstance(other, Correlation)
+        and one.threshold.fields == other.threshold.fields != ()
+        and (one.type, one.group_by) == (other.type, other.group_by)
+        and not any("{timespan}" in rule.reason for rule in (one, other))
+    )
 
 
 def next_power(count: int) -> int:

@@ -43,6 +43,8 @@ payloads = st.sampled_from(
             b"* OK\r\n",
             b"\xff\xfd\x18",
         ),
+        *(b"\x01\0\0\4", b"\x02\0\0\4", b"\x06\0\0\4", b"\x0a\0\0\4", b"\x0b\0\0\4"),  # chunks of SCTP
+        *(b"C" * 300, b"\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n", b"\x01default\n", b"OPTIONS / RTSP/1.0\r\n\r\n"),
         *(rdp("a", 0)[0][1], smb("a", 0)[0][1], smb("a", 0)[-1][1]),
     ]
 )
@@ -54,7 +56,7 @@ def packets(draw: st.DrawFn, *, nested: bool = True) -> Packet:
     packet = Packet(
         draw(times),
         draw(st.integers(0, 70_000)),
-        draw(st.sampled_from([TCP, TCP, TCP, UDP, ICMP, ICMPV6, ARP, SCTP, 47])),
+        draw(st.sampled_from([TCP, TCP, TCP, UDP, ICMP, ICMPV6, ARP, SCTP, SCTP, 47, 99])),
         draw(addresses),
         draw(addresses),
         source_mac=draw(st.sampled_from([b"", b"\x02\0\0\0\0\x01"])),
@@ -65,9 +67,12 @@ def packets(draw: st.DrawFn, *, nested: bool = True) -> Packet:
         flags=draw(st.integers(0, 255)),
         seq=draw(st.sampled_from([0, 1, 2, 0xFFFFFFFF, 1 << 31])),
         ack=draw(st.sampled_from([0, 1, 2])),
-        window=draw(st.sampled_from([0, 1024, 501])),
+        window=draw(st.sampled_from([0, 1, 3, 128, 256, 1024, 501])),
         header_length=draw(st.sampled_from([0, 20, 24, 32, 40])),
         icmp_type=draw(st.sampled_from([-1, 0, 1, 3, 8, 11, 13, 14, 128, 129])),
+        icmp_code=draw(st.sampled_from([0, 2, 9])),
+        options=draw(st.sampled_from([b"", b"\x08\x0a\xff\xff\xff\xff\0\0\0\0"])),
+        cut_header=draw(st.booleans()) and draw(st.booleans()),
         ident=draw(st.integers(0, 3)),
         arp_operation=draw(st.integers(0, 3)),
         payload=payload,

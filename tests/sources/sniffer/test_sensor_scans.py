@@ -351,6 +351,13 @@ def test_a_slow_scan_is_said_to_be_slow_and_a_quick_one_is_not() -> None:
     assert "slowly" not in told.reason
 
 
+def test_a_long_scan_is_told_with_all_its_ports() -> None:
+    wire = Wire()
+    wire.syn_scan(range(1, 401), pause_s=2)
+    (told,) = incidents_of(wire.packets)
+    assert "probed 400 TCP ports" in told.reason
+
+
 @pytest.mark.parametrize("pause_s", [0, 1.5])
 def test_decoys_are_said_to_be_decoys(pause_s: float) -> None:
     wire = Wire()
