@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TypeVar
 
 import msgspec
 
@@ -15,9 +16,35 @@ ICMP_FLOOR = 32
 MAX_SOURCES = 1024
 MAX_PORTS = 1024
 MAX_PAYLOADS = 64
+DETAILS_A_HOST = 4  # sources, ports and payloads remembered in a tick, on average over all hosts that there may be
 _VARIED_AFTER = 16  # ping puts a time stamp before; a few numbers make no payload another one
 
+_T = TypeVar("_T")
 _Victim = tuple[bytes, int]  # address, VLAN
+
+
+class _Room:
+    """How many details of all hosts together there is room for in a tick; those beyond are left out.
+
+    The clock of a capture may stand still, so a tick alone bounds nothing.
+    """
+
+    def __init__(self, hosts: int) -> None:
+        self._left = DETAILS_A_HOST * hosts
+
+    def add(self, values: set[_T], value: _T, limit: int) -> None:
+        """Put a value into a set."""
+        if value not in values and len(values) < limit and self._left > 0:
+            self._left -= 1
+            values.add(value)
+
+    def count(self, ports: Counter[int], port: int) -> None:
+        """Count a port; of a host that is reached at very many only those that came first."""
+        if port in ports:
+            ports[port] += 1
+        elif len(ports) < MAX_PORTS and self._left > 0:
+            self._left -= 1
+            ports[port] = 1
 
 
 class _Udp(msgspec.Struct):
@@ -37,6 +64,7 @@ class UdpRates:
 
     def __init__(self, cap: int) -> None:
         self._cap = cap
+        self._room = _Room(cap)
         self._victims: dict[_Victim, _Udp] = {}
         self.lost = 0
 
@@ -54,10 +82,9 @@ class UdpRates:
         victim.length += packet.length
         if first:
             victim.flows += 1
-            if len(victim.sources) < MAX_SOURCES:
-                victim.sources.add(packet.source_ip)
-        _count(victim.ports, packet.destination_port)
-        _count(victim.source_ports, packet.source_port)
+            self._room.add(victim.sources, packet.source_ip, MAX_SOURCES)
+        self._room.count(victim.ports, packet.destination_port)
+        self._room.count(victim.source_ports, packet.source_port)
 
     def answered(self, packet: Packet, datagrams: int) -> None:
         """The first answer of a flow: so many datagrams of it were counted too early, in this tick or before."""
@@ -75,6 +102,7 @@ class UdpRates:
     def tick(self) -> list[NetworkEvent]:
         """The facts of this tick."""
         victims, self._victims = self._victims, {}
+        self._room = _Room(self._cap)
         facts = []
         for (destination, vlan), held in victims.items():
             if held.count < UDP_FLOOR:
@@ -122,7 +150,8 @@ class IcmpRates:
 
     def __init__(self, cap: int) -> None:
         self._cap = cap
-        self._victims: dict[tuple[bytes, int], _Icmp] = {}
+        self._room = _Room(cap)
+        self._victims: dict[_Victim, _Icmp] = {}
         self.lost = 0
 
     def request(self, packet: Packet) -> None:
@@ -155,18 +184,16 @@ class IcmpRates:
             victim = self._victims[host, vlan] = _Icmp()
         return victim
 
-    @staticmethod
-    def _note(victim: _Icmp, packet: Packet) -> None:
+    def _note(self, victim: _Icmp, packet: Packet) -> None:
         victim.time_us = max(victim.time_us, packet.time_us)
         victim.length += packet.length
-        if len(victim.sources) < MAX_SOURCES:
-            victim.sources.add(packet.source_ip)
-        if len(victim.payloads) < MAX_PAYLOADS:
-            victim.payloads.add(hash(packet.payload[_VARIED_AFTER:]))
+        self._room.add(victim.sources, packet.source_ip, MAX_SOURCES)
+        self._room.add(victim.payloads, hash(packet.payload[_VARIED_AFTER:]), MAX_PAYLOADS)
 
     def tick(self) -> list[NetworkEvent]:
         """The facts of this tick."""
         victims, self._victims = self._victims, {}
+        self._room = _Room(self._cap)
         facts = []
         for (destination, vlan), held in victims.items():
             count = held.requests + max(0, held.replies - held.asked)
@@ -190,9 +217,3 @@ class IcmpRates:
                 )
             )
         return facts
-
-
-def _count(ports: Counter[int], port: int) -> None:
-    """Count a port, of a host that is reached at many only those that came first."""
-    if port in ports or len(ports) < MAX_PORTS:
-        ports[port] += 1
