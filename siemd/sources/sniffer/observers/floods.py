@@ -38,13 +38,13 @@ class _Room:
             self._left -= 1
             values.add(value)
 
-    def count(self, ports: Counter[int], port: int) -> None:
+    def count(self, ports: Counter[int], port: int, datagrams: int) -> None:
         """Count a port; of a host that is reached at very many only those that came first."""
         if port in ports:
-            ports[port] += 1
+            ports[port] += datagrams
         elif len(ports) < MAX_PORTS and self._left > 0:
             self._left -= 1
-            ports[port] = 1
+            ports[port] = datagrams
 
 
 class _Udp(msgspec.Struct):
@@ -68,8 +68,8 @@ class UdpRates:
         self._victims: dict[_Victim, _Udp] = {}
         self.lost = 0
 
-    def unanswered(self, packet: Packet, *, first: bool) -> None:
-        """A datagram of a flow without answers; first: it begins the flow."""
+    def unanswered(self, packet: Packet, datagrams: int = 1, *, first: bool) -> None:
+        """So many datagrams of a flow without answers, the newest of them; first: it begins the flow."""
         key = packet.destination_ip, packet.vlan
         victim = self._victims.get(key)
         if victim is None:
@@ -78,13 +78,13 @@ class UdpRates:
                 return
             victim = self._victims[key] = _Udp()
         victim.time_us = max(victim.time_us, packet.time_us)
-        victim.count += 1
-        victim.length += packet.length
+        victim.count += datagrams
+        victim.length += datagrams * packet.length
         if first:
             victim.flows += 1
             self._room.add(victim.sources, packet.source_ip, MAX_SOURCES)
-        self._room.count(victim.ports, packet.destination_port)
-        self._room.count(victim.source_ports, packet.source_port)
+        self._room.count(victim.ports, packet.destination_port, datagrams)
+        self._room.count(victim.source_ports, packet.source_port, datagrams)
 
     def answered(self, packet: Packet, datagrams: int) -> None:
         """The first answer of a flow: so many datagrams of it were counted too early, in this tick or before."""

@@ -13,6 +13,7 @@ _TIME_STAMP = b"\x08\x0a\xff\xff\xff\xff\x00\x00\x00\x00"  # the option of all i
 _SEQUENCE_WINDOWS = frozenset((1, 63, 4, 16, 512))
 _ECN = 0xC0  # ECE and CWR
 UDP_BYTES = 300
+SHORTEST_HEADER = 32  # bytes of TCP with the options of these probes
 _ICMP_CODE = 9  # of an echo request, which has no codes
 _PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp"}
 _PROBES = {

@@ -7,7 +7,7 @@ import msgspec
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.observers.applications import ApplicationObserver, ApplicationsConfig, Conversation
 from siemd.sources.sniffer.observers.beacons import BeaconObserver
-from siemd.sources.sniffer.observers.os_probes import OsProbes
+from siemd.sources.sniffer.observers.os_probes import SHORTEST_HEADER, OsProbes
 from siemd.sources.sniffer.observers.service_probes import ServiceProbes
 from siemd.sources.sniffer.observers.ssh import SshConnection, SshObserver
 from siemd.sources.sniffer.observers.tcp_facts import TcpFacts
@@ -86,7 +86,8 @@ class TcpObserver:
     # a packet of no known flow
 
     def _first(self, key: _Key, reverse: _Key, packet: Packet, now_us: int) -> None:
-        self.os_probes.tcp(packet)
+        if packet.header_length >= SHORTEST_HEADER:
+            self.os_probes.tcp(packet)
         flags = packet.flags & _FLAGS
         if flags & RST:
             self._orphan_reset(reverse, packet)

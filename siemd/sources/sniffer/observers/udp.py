@@ -15,6 +15,7 @@ _TRACEROUTE_HOPS = 32
 _WELL_KNOWN = 1024
 _DNS = 53
 _STREAM = 16  # unanswered datagrams of one flow that are a stream (RTP, logs), no probe; scanners send four at most
+_BURST = 8  # datagrams of an unanswered flow, after so many, are added to the victim's rate so many at a time
 
 _Key = tuple[bytes, int, bytes, int, int]
 
@@ -48,13 +49,16 @@ class UdpObserver:
         if flow is not None:
             if not flow.answered:
                 flow.count += 1
-                self._rates.unanswered(packet, first=False)
+                if flow.count <= _BURST:
+                    self._rates.unanswered(packet, first=False)
+                elif not flow.count % _BURST:
+                    self._rates.unanswered(packet, _BURST, first=False)
             return
         flow = self._flows.get((destination, destination_port, source, source_port, vlan))
         if flow is not None:  # an answer
             if not flow.answered:
                 flow.answered = True
-                self._rates.answered(packet, flow.count)
+                self._rates.answered(packet, flow.count if flow.count <= _BURST else flow.count // _BURST * _BURST)
             flow.waiting = False
             target = (destination, source, source_port, vlan)
             if self._known.get(target) is None:
