@@ -21,8 +21,8 @@ SCAN_FACTS = (
     ),
     FactKind(
         "ip_protocol_probe",
-        "A packet of an IP protocol other than ICMP, TCP and UDP was refused or not answered. Not: multicast, and what "
-        "lately came back from that host. `count`: packets.",
+        "A packet of an IP protocol other than ICMP, TCP, UDP and SCTP was refused, or had nothing behind its IP "
+        "header and was not answered. Not: multicast, and what lately came back from that host. `count`: packets.",
         _PAIR,
         {
             "outcome": "refused (ICMP: protocol unreachable, or another error) or unanswered (nothing within "

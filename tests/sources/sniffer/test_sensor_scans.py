@@ -100,7 +100,7 @@ def version_scan_of_something_unknown(wire: Wire) -> None:
 
 
 def version_scan_by_a_marked_question(wire: Wire) -> None:
-    talk(wire, [(">", b"\x01default\n")], port=515)
+    talk(wire, [(">", b"OPTIONS / RTSP/1.0\r\n\r\n")], port=554)
 
 
 def version_scan_after_a_port_scan(wire: Wire) -> None:
@@ -108,6 +108,11 @@ def version_scan_after_a_port_scan(wire: Wire) -> None:
     wire.wait(1)
     for port in (22, 25):
         talk(wire, [("<", b"220 hello\r\n")], port=port)
+
+
+def sctp_sweep(wire: Wire) -> None:
+    for last in range(1, 60):
+        chunk(wire, ATTACKER, 40_000, f"198.51.100.{last}", 80, INIT)
 
 
 def cut_headers(wire: Wire) -> None:
@@ -192,6 +197,7 @@ ATTACKS: list[tuple[Script, str]] = [
     (version_scan_of_something_unknown, "service_version_scan"),
     (version_scan_by_a_marked_question, "service_version_scan"),
     (version_scan_after_a_port_scan, "service_version_scan"),
+    (sctp_sweep, "host_sweep"),
     (cut_headers, "fragmented_header"),
     (syn_flood_from_one_host, "syn_flood"),
     (syn_flood_of_a_closed_port, "syn_flood"),
@@ -244,6 +250,19 @@ def one_way_tunnels(wire: Wire) -> None:
         for _ in range(50):
             wire.put(protocol, CLIENT, VICTIM)
             wire.wait(0.2)
+
+
+def directory_and_printers(wire: Wire) -> None:
+    """Clients whose first words nmap took over."""
+    for _ in range(30):
+        talk(wire, [(">", bytes.fromhex("300c020101600702010204008000"))], source=CLIENT, port=389)
+        talk(wire, [(">", b"\x01default\n")], source=CLIENT, port=515)
+        wire.wait(100)
+
+
+def nonsense_of_a_broken_host(wire: Wire) -> None:
+    for protocol in range(60, 250):
+        wire.put(protocol, CLIENT, VICTIM, payload=bytes(26), payload_length=26)
 
 
 def balancer_checks_health(wire: Wire) -> None:
@@ -322,6 +341,8 @@ BENIGN: list[Script] = [
     routers_and_tunnels,
     one_way_tunnels,
     balancer_checks_health,
+    directory_and_printers,
+    nonsense_of_a_broken_host,
     video_stream_that_nobody_answers,
     busy_log_collector,
     busy_resolver,

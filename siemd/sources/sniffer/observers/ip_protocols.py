@@ -13,11 +13,12 @@ _Key = tuple[bytes, bytes, int, int]  # source, destination, vlan, IP protocol
 
 
 class _Asked(msgspec.Struct, gc=False):
-    """Packets of one protocol. waiting: not answered, not given up."""
+    """Packets of one protocol. waiting: not answered, not given up. bare: nothing was behind the IP header."""
 
     time_us: int
     count: int
     waiting: bool
+    bare: bool
 
 
 class IpProtocolObserver:
@@ -42,7 +43,7 @@ class IpProtocolObserver:
         if asked is not None:
             asked.count += asked.waiting
             return
-        asked = _Asked(packet.time_us, 1, True)
+        asked = _Asked(packet.time_us, 1, True, not packet.payload_length)
         self._asked.put(key, asked)
         early = self._deadlines.push(now_us, (key, asked))
         if early is not None:
@@ -63,7 +64,8 @@ class IpProtocolObserver:
     def _give_up(self, key: _Key, asked: _Asked) -> None:
         if asked.waiting:
             asked.waiting = False
-            self._state(key, asked, "unanswered")
+            if asked.bare:  # what carries something needs no answer: tunnels, routers, the nonsense of broken hosts
+                self._state(key, asked, "unanswered")
 
     def tick(self, now_us: int) -> list[NetworkEvent]:
         """The facts of this tick."""

@@ -27,32 +27,36 @@ _PLAIN = {
     b"JRMI\x00\x02K": "JavaRMI",
     b"\x00\x01\x6e": "epmd",
 }
-# Beginnings of questions that nobody else asks so.
-_MARKED = (
-    (b"OPTIONS / RTSP/1.0\r\n\r\n", "RTSPRequest"),
-    (b"\x80\x00\x00\x28\x72\xfe\x1d\x13", "RPCCheck"),
-    (b"\x00\x1e\x00\x06\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07version\x04bind", "DNSVersionBindReqTCP"),
-    (b"\x00\x0c\x00\x00\x10" + bytes(9), "DNSStatusRequestTCP"),
-    (b"\x16\x03\x00\x00S\x01\x00\x00O\x03\x00?G\xd7\xf7\xba", "SSLSessionReq"),
-    (b"\x16\x03\x00\x00\x69\x01\x00\x00\x65\x03\x03U\x1c\xa7\xe4random1", "TLSSessionReq"),
-    (b"\x80\x9e\x01\x03\x01\x00u\x00\x00\x00 \x00\x00f", "SSLv23SessionReq"),
-    (b"\x03\x00\x00*%\xe0\x00\x00\x00\x00\x00Cookie: mstshash=nmap\r\n", "TerminalServerCookie"),
-    (b"\x00\x00\x00\x71\x6a\x81\x6e\x30\x81\x6b\xa1\x03\x02\x01\x05\xa2\x03\x02\x01\x0a", "Kerberos"),
-    (b"\x00\x00\x00\xa4\xff\x53\x4d\x42\x72\x00\x00\x00\x00\x08\x01\x40", "SMBProgNeg"),
-    (b"GET /nice%20ports%2C/Tri%6Eity.txt%2ebak ", "FourOhFourRequest"),
-    (b"\x01default\n", "LPDString"),
-    (b"\x30\x84\x00\x00\x00\x2d\x02\x01\x07\x63\x84", "LDAPSearchReq"),
-    (b"\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x02\x04\x00\x80\x00", "LDAPBindReq"),
-    (b"OPTIONS sip:nm SIP/2.0", "SIPOptions"),
-    (b"TNMP\x04\x00\x00\x00TNME", "LANDesk-RC"),
-    (b"DmdT\x00\x00\x00\x17\x00\x00\x00\x01", "NCP"),
-    (b":\x00\x00\x00/\x00\x00\x00\x02\x00\x00\x40\x02\x0f", "NotesRPC"),
-    (b"DIST00000001ARGC00000005ARGV00000002ccARGV00000002-cARGV", "DistCCD"),
-    (b"\x01\x00\x00\xfd\xce\xfa\x0b\xb0\xa0\x00\x00\x00MMS", "WMSRequest"),
-    (b"\x00Z\x00\x00\x01\x00\x00\x00\x016\x01,", "oracle-tns"),
-    (b'<?xml version="1.0" ?><methodCall><methodName>nmap.probe', "metasploit-xmlrpc"),
+# Beginnings of questions, and whether nobody else asks so.
+_LONG = (
+    (b"OPTIONS / RTSP/1.0\r\n\r\n", "RTSPRequest", True),
+    (b"\x80\x00\x00\x28\x72\xfe\x1d\x13", "RPCCheck", True),
+    (b"\x00\x1e\x00\x06\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07version\x04bind", "DNSVersionBindReqTCP", True),
+    (b"\x00\x0c\x00\x00\x10" + bytes(9), "DNSStatusRequestTCP", True),
+    (b"\x16\x03\x00\x00S\x01\x00\x00O\x03\x00?G\xd7\xf7\xba", "SSLSessionReq", True),
+    (b"\x16\x03\x00\x00\x69\x01\x00\x00\x65\x03\x03U\x1c\xa7\xe4random1", "TLSSessionReq", True),
+    (b"\x80\x9e\x01\x03\x01\x00u\x00\x00\x00 \x00\x00f", "SSLv23SessionReq", True),
+    (b"\x03\x00\x00*%\xe0\x00\x00\x00\x00\x00Cookie: mstshash=nmap\r\n", "TerminalServerCookie", True),
+    (
+        b"\x00\x00\x00\x71\x6a\x81\x6e\x30\x81\x6b\xa1\x03\x02\x01\x05\xa2\x03\x02\x01\x0a\xa4\x81\x5e\x30\x5c",
+        "Kerberos",
+        True,
+    ),
+    (b"\x00\x00\x00\xa4\xff\x53\x4d\x42\x72\x00\x00\x00\x00\x08\x01\x40", "SMBProgNeg", False),
+    (b"GET /nice%20ports%2C/Tri%6Eity.txt%2ebak ", "FourOhFourRequest", True),
+    (b"\x01default\n", "LPDString", False),
+    (b"\x30\x84\x00\x00\x00\x2d\x02\x01\x07\x63\x84", "LDAPSearchReq", False),
+    (b"\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x02\x04\x00\x80\x00", "LDAPBindReq", False),
+    (b"OPTIONS sip:nm SIP/2.0", "SIPOptions", True),
+    (b"TNMP\x04\x00\x00\x00TNME", "LANDesk-RC", False),
+    (b"DmdT\x00\x00\x00\x17\x00\x00\x00\x01", "NCP", False),
+    (b":\x00\x00\x00/\x00\x00\x00\x02\x00\x00\x40\x02\x0f", "NotesRPC", False),
+    (b"DIST00000001ARGC00000005ARGV00000002ccARGV00000002-cARGV", "DistCCD", True),
+    (b"\x01\x00\x00\xfd\xce\xfa\x0b\xb0\xa0\x00\x00\x00MMS", "WMSRequest", False),
+    (b"\x00Z\x00\x00\x01\x00\x00\x00\x016\x01,", "oracle-tns", False),
+    (b'<?xml version="1.0" ?><methodCall><methodName>nmap.probe', "metasploit-xmlrpc", True),
 )
-_FIRST_BYTES = frozenset([one[:1] for one in _PLAIN] + [one[:1] for one, _ in _MARKED])
+_FIRST_BYTES = frozenset([one[:1] for one in _PLAIN] + [one[:1] for one, *_ in _LONG])
 
 Target = tuple[bytes, bytes, int, int]  # source, destination, port, vlan
 
@@ -82,9 +86,9 @@ class ServiceProbes:
         if probe is not None:
             self._add(target, packet.time_us, probe, quiet_us >= _SILENCE_US)
             return
-        for beginning, name in _MARKED:
+        for beginning, name, marked in _LONG:
             if payload.startswith(beginning):
-                self._add(target, packet.time_us, name, True)
+                self._add(target, packet.time_us, name, marked or quiet_us >= _SILENCE_US)
                 return
 
     def _add(self, target: Target, time_us: int, probe: str, marked: bool) -> None:
