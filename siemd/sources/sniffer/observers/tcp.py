@@ -11,10 +11,10 @@ from siemd.sources.sniffer.observers.os_probes import SHORTEST_HEADER, OsProbes
 from siemd.sources.sniffer.observers.service_probes import ServiceProbes
 from siemd.sources.sniffer.observers.ssh import SshConnection, SshObserver
 from siemd.sources.sniffer.observers.tcp_facts import TcpFacts
-from siemd.sources.sniffer.packet import ACK, FIN, ICMP, PSH, RST, SYN, URG, Packet
+from siemd.sources.sniffer.observers.tcp_shapes import TCP_FLAGS, odd_probe, raw_syn
+from siemd.sources.sniffer.packet import ACK, FIN, ICMP, RST, SYN, Packet
 from siemd.sources.sniffer.state import Aging, Deadlines
 
-_FLAGS = 0x3F  # without the ECN bits
 _EPHEMERAL = 32_768
 _WRAP = 1 << 32
 
@@ -88,14 +88,14 @@ class TcpObserver:
     def _first(self, key: _Key, reverse: _Key, packet: Packet, now_us: int) -> None:
         if packet.header_length >= SHORTEST_HEADER:
             self.os_probes.tcp(packet)
-        flags = packet.flags & _FLAGS
+        flags = packet.flags & TCP_FLAGS
         if flags & RST:
             self._orphan_reset(reverse, packet)
         elif flags & (SYN | ACK) == SYN:
-            self._begin(key, packet, now_us, "syn" if _raw_syn(packet) else "connect")
+            self._begin(key, packet, now_us, "syn" if raw_syn(packet) else "connect")
         elif flags & SYN:  # the SYN came before the capture, or by another way
             self._flows.put(reverse, _Flow(_OPEN, "", 0, packet.time_us))
-        elif not (probe := _odd_probe(packet, flags)) or not self._odd(key, packet, now_us, probe):
+        elif not (probe := odd_probe(packet, flags)) or not self._odd(key, packet, now_us, probe):
             flow = _Flow(_OPEN, "", packet.seq, packet.time_us)
             self._flows.put(key, flow)
             if packet.payload_length:
@@ -142,7 +142,7 @@ class TcpObserver:
     # a packet from who sent the first one
 
     def _forward(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
-        flags = packet.flags & _FLAGS
+        flags = packet.flags & TCP_FLAGS
         state = flow.state
         if state in (_OPEN, _CLAIMED) and not flags & (SYN | RST):
             if packet.payload_length:
@@ -170,7 +170,7 @@ class TcpObserver:
         if packet.seq == flow.seq and flow.probe in ("syn", "connect"):
             return
         self._close(flow, now_us)
-        self._begin(key, packet, now_us, "syn" if _raw_syn(packet) else "connect")
+        self._begin(key, packet, now_us, "syn" if raw_syn(packet) else "connect")
 
     def _forward_reset(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
         if flow.state in (_SENT, _ANSWERED):
@@ -186,7 +186,7 @@ class TcpObserver:
     # a packet from the other side
 
     def _backward(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
-        flags = packet.flags & _FLAGS
+        flags = packet.flags & TCP_FLAGS
         if flow.state == _CLAIMED:
             if flags & RST:
                 self._fail(key, flow.probe, "refused", flow.time_us)
@@ -365,29 +365,3 @@ def _first_number(flow: _Flow, forward: bool) -> int | None:
     """The sequence number of a direction's first byte, None if its SYN was not seen."""
     before = (flow.seq if flow.probe in ("syn", "connect") else -1) if forward else flow.peer_seq
     return (before + 1) % _WRAP if before >= 0 else None
-
-
-def _raw_syn(packet: Packet) -> bool:
-    """Whether a program made this SYN itself. Every current system sends MSS and SACK at least (28 bytes).
-
-    nmap: MSS only, window a multiple of 1024; zmap: MSS only, 65535; hping and older masscan: no option at all;
-    nmap's OS detection: tiny windows.
-    """
-    header_length, window = packet.header_length, packet.window
-    if header_length <= 20:
-        return True
-    return (header_length == 24 and (window % 1024 == 0 or window == 65535)) or window in (1, 3, 4, 16, 63, 512)
-
-
-def _odd_probe(packet: Packet, flags: int) -> str:
-    """The kind of scan that a first packet without SYN and RST may belong to, "" if none."""
-    if not flags & ACK:  # no stack sends these (RFC 9293: every segment of a connection carries ACK)
-        if flags == FIN:
-            return "fin"
-        return "xmas" if flags & (FIN | PSH | URG) else "null"
-    if packet.header_length == 20:
-        if flags == ACK:
-            return "ack"
-        if flags == FIN | ACK:
-            return "maimon"
-    return ""
