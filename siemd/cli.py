@@ -95,7 +95,7 @@ def _replay(options: argparse.Namespace) -> int:
     ruleset = load_reporting(config)
     for problem in ruleset.suppressions.lift_expired(now_us()):
         print(problem, file=sys.stderr)
-    return replay(options.files, config, ruleset, stdout_text(), sys.stderr)
+    return replay(options.files, config, ruleset, stdout_text(), sys.stderr, explain=options.explain)
 
 
 def _rules(options: argparse.Namespace) -> int:
@@ -171,6 +171,9 @@ def _parser() -> argparse.ArgumentParser:
     add("check", "check siemd.yaml and the rules; mistakes come as file:line:column", _check)
     replay = add("replay", "run recorded files (pcap, pcapng, evtx, JSON lines) through the detector", _replay)
     replay.add_argument("files", nargs="+", type=Path, metavar="FILE", help="recognised by content, not by name")
+    replay.add_argument(
+        "--explain", action="store_true", help="tell for each threshold of a rule how close the events came to it"
+    )
     database = add("db", "apply, show or clear the schema of the store", _db)
     database.add_argument("action", choices=["migrate", "status", "reset"], help="reset deletes every stored event")
     database.add_argument("--yes", action="store_true", help="do not ask before a reset")

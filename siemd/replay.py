@@ -13,6 +13,7 @@ import msgspec
 from siemd.config import Config
 from siemd.detection import Detector, Ruleset
 from siemd.detection.matcher import Matcher
+from siemd.detection.reached import Reached
 from siemd.errors import UserError
 from siemd.events import Alert, Event, alert_json
 from siemd.logs import printable
@@ -36,18 +37,28 @@ class FileResult(msgspec.Struct, kw_only=True):
     problem: str = ""
     notes: dict[str, int] = {}
     elapsed_s: float = 0.0
+    reached: list[Reached] = []
 
 
 def replay_file(
-    path: Path, config: Config, ruleset: Ruleset, progress: Progress | None = None, matcher: Matcher | None = None
+    path: Path,
+    config: Config,
+    ruleset: Ruleset,
+    progress: Progress | None = None,
+    matcher: Matcher | None = None,
+    *,
+    explain: bool = False,
 ) -> FileResult:
     """Read one file to its end, or as far as it can be read, through a detector of its own.
 
     A file is judged by itself, so its answer does not depend on what else is replayed. Same file, same rules, same
     answer: nothing here looks at the clock (but elapsed_s). matcher: the compiled rules, to share them among files.
+    explain: whether to find out how close the events came to each threshold.
     """
     result = FileResult(path=str(path))
     detector = Detector(ruleset, config.detection, "", matcher=matcher)
+    if explain:
+        detector.measure()
     hidden_before = ruleset.suppressions.hidden()
     incidents: dict[str, Alert] = {}
     started_s = time.perf_counter()
@@ -72,14 +83,19 @@ def replay_file(
     for name, count in ruleset.suppressions.hidden().items():
         result.notes = {**result.notes, f"hidden by {name}": count - hidden_before[name]}
     result.alerts = sorted(incidents.values(), key=lambda alert: (alert.first_seen_us, alert.rule, alert.incident_id))
+    result.reached = detector.reached()
     result.elapsed_s = time.perf_counter() - started_s
     if progress:
         progress.end()
     return result
 
 
-def replay(paths: Sequence[Path], config: Config, ruleset: Ruleset, out: TextIO, err: TextIO) -> int:
+def replay(
+    paths: Sequence[Path], config: Config, ruleset: Ruleset, out: TextIO, err: TextIO, *, explain: bool = False
+) -> int:
     """Replay files one after the other; alerts as JSON lines to `out`, a summary to `err`.
+
+    explain: tell there too how close the events came to each threshold.
 
     Returns the exit code: 0 when every file was read whole, 2 when one was not.
     """
@@ -88,10 +104,13 @@ def replay(paths: Sequence[Path], config: Config, ruleset: Ruleset, out: TextIO,
     totals = FileResult(path="")
     matcher = Matcher(ruleset.plain)
     for path in paths:
-        result = replay_file(path, config, ruleset, progress, matcher)
+        result = replay_file(path, config, ruleset, progress, matcher, explain=explain)
         out.writelines(msgspec.json.encode(_line(alert, result.path)).decode() + "\n" for alert in result.alerts)
         out.flush()
         err.write(printable(_summary(result)) + "\n")
+        err.writelines(f"  {printable(one.sentence())}\n" for one in result.reached)
+        if explain and not result.reached:
+            err.write("  no event that any threshold counts\n")
         failed += bool(result.problem)
         totals.events += result.events
         totals.packets += result.packets

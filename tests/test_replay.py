@@ -133,3 +133,21 @@ def test_the_bar_moves_while_a_quiet_capture_is_read(tmp_path: Path) -> None:
     shown = re.findall(r"\] +(\d+)%", screen.getvalue())
     assert shown
     assert int(shown[0]) < 100, "the first bar is drawn when the first part is read, events or not"
+
+
+def test_explain_tells_how_close_it_came(tmp_path: Path, ruleset: Ruleset) -> None:
+    path = tmp_path / "auth.jsonl"
+    path.write_bytes(failed_logins(6))
+    out, err = io.StringIO(), io.StringIO()
+    assert replay([path], Config(), ruleset, out, err, explain=True) == 0
+    assert out.getvalue() == ""
+    (line, *_) = [line for line in err.getvalue().splitlines() if " ssh_bruteforce (" in line]
+    assert line.startswith(
+        "    60 %  ssh_bruteforce (SSH brute force (log)): 6 of 10 attempts (sum) within 10m: source_ip"
+    )
+
+
+def test_without_explain_nothing_of_it_is_told(tmp_path: Path, ruleset: Ruleset) -> None:
+    path = tmp_path / "auth.jsonl"
+    path.write_bytes(failed_logins(6))
+    assert " % " not in run([path], ruleset)[2]

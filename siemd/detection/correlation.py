@@ -17,6 +17,7 @@ import msgspec
 from siemd.detection.config import DetectionConfig
 from siemd.detection.held import MAX_EVENT, MAX_SMALL_EVENT, held, lean, shorten
 from siemd.detection.predicate import number_of
+from siemd.detection.reached import Reached
 from siemd.detection.rule import Correlation, Threshold
 from siemd.detection.sequence import SequenceWindow
 from siemd.detection.view import MISSING, View, text_of
@@ -92,6 +93,7 @@ class Correlator:
     ungrouped: events that lack a field of group-by (or the value to look at), which therefore don't count.
 
     A condition in words that wants something not to have happened is judged when that is known: `due` tells.
+    reached: how close events came to the threshold, once `measure` was called.
     """
 
     def __init__(self, correlation: Correlation, config: DetectionConfig) -> None:
@@ -100,6 +102,7 @@ class Correlator:
         self._entries = 0
         self._waiting: list[tuple[int, int, GroupKey, int, Occurrence]] = []  # a heap by the time to judge
         self._order = itertools.count()
+        self.reached: Reached | None = None
         self.configure(correlation, config)
 
     def configure(self, correlation: Correlation, config: DetectionConfig) -> None:
@@ -118,6 +121,11 @@ class Correlator:
         self._least, self._rising = least_of(correlation.threshold)
         self._fields = [self._field_names(name) for name in correlation.group_by]
         self._value_fields = [self._field_names(name) for name in correlation.threshold.fields]
+
+    def measure(self) -> None:
+        """Keep account of the highest value from now on, for thresholds that a number rises to."""
+        if self._rising and self.correlation.threshold.comparisons:
+            self.reached = Reached(self.correlation, self._least)
 
     @property
     def groups(self) -> int:
@@ -160,6 +168,8 @@ class Correlator:
         while self._entries > self._max_entries and len(self._groups) > 1:
             self._forget(next(iter(self._groups)))
             self.evicted_groups += 1
+        if self.reached is not None:
+            self.reached.note(group.values, self._highest(group.window, position, time_us), time_us)
         if self._patient:
             if event is not occurrence.view.event:
                 occurrence = msgspec.structs.replace(occurrence, view=occurrence.view.on(event))
@@ -309,6 +319,14 @@ class Correlator:
         else:
             self.evicted_values += group.window.trim(oldest_us, self._max_values)
 
+    def _highest(self, window: Window, position: int, time_us: int) -> Found | None:
+        """The highest value in a window with the event at time_us, whether or not the condition holds for it."""
+        if isinstance(window, SequenceWindow):
+            if self.correlation.type == "temporal_ordered":
+                return window.find_ordered(position, time_us, self._span_us, _anything)
+            return window.find_all(time_us, self._span_us, _anything)
+        return window.find(time_us, self._span_us, _anything)
+
     def _find(self, window: Window, position: int, time_us: int) -> Found | None:
         if isinstance(window, SequenceWindow):
             ordered = self.correlation.type == "temporal_ordered"
@@ -324,6 +342,10 @@ class Correlator:
         if isinstance(window, ValueWindow):
             return window.find(time_us, self._span_us, self._holds, self._least, rising=self._rising)
         return window.find(time_us, self._span_us, self._holds)
+
+
+def _anything(_value: float) -> bool:
+    return True
 
 
 def _listed(value: Any) -> Sequence[Any]:

@@ -13,6 +13,7 @@ from siemd.detection.incidents import Hit, IncidentBook
 from siemd.detection.logsource import names_at
 from siemd.detection.matcher import Matcher
 from siemd.detection.matching import Matches, match
+from siemd.detection.reached import Reached, closest_first
 from siemd.detection.rule import Rule
 from siemd.detection.ruleset import Ruleset
 from siemd.detection.view import MISSING, NamedView, View, text_of
@@ -149,6 +150,15 @@ class Detector:
         alerts: list[Alert] = []
         self._judge(None, alerts)
         return alerts + self._incidents.close_all()
+
+    def measure(self) -> None:
+        """From now on keep account of how close events come to the thresholds of correlations."""
+        for correlator in self._correlators.values():
+            correlator.measure()
+
+    def reached(self) -> list[Reached]:
+        """How close they came, the closest first, once `measure` was called."""
+        return closest_first(one.reached for one in self._correlators.values() if one.reached is not None)
 
     def counters(self) -> dict[str, int]:
         """What health shows: events, matches, open incidents, windows, and all that was forgotten or not counted."""

@@ -345,7 +345,9 @@ def _grow(incident: _Incident, hit: Hit) -> bool:
         alert.level, alert.title, alert.rule_id = rule.level, rule.title, rule.id
         alert.tags = list(dict.fromkeys([*alert.tags, *rule.tags]))
     best = incident.hit
-    if raised or best is None or (hit.value >= best.value and rank >= _RANKS[best.rule.level]):
+    if best is not None and _measures_alike(hit.rule, best.rule):
+        hit.value = best.value = max(hit.value, best.value)
+    if raised or best is None or _tells_more(hit, best):
         incident.hit = best = hit
     value = best.value
     if not raised and alert.count < incident.update_at and value < GROWTH * incident.said_value:
@@ -354,6 +356,29 @@ def _grow(incident: _Incident, hit: Hit) -> bool:
     incident.update_at = next_power(alert.count)
     incident.said_value = value
     return True
+
+
+def _tells_more(hit: Hit, best: Hit) -> bool:
+    """Whether a hit gives a better reason than the best before: of a higher level, a shorter time, a higher value.
+
+    So a rule for slow attacks, which every quick one fulfils as well, speaks only of those that are.
+    """
+
+    def rank(one: Hit) -> tuple[int, float]:
+        return _RANKS[one.rule.level], -one.rule.timespan_s if isinstance(one.rule, Correlation) else 0.0
+
+    return rank(hit) > rank(best) or (rank(hit) == rank(best) and hit.value >= best.value)
+
+
+def _measures_alike(one: AnyRule, other: AnyRule) -> bool:
+    """Whether two rules count the same in times of different lengths, and tell it without naming those."""
+    return (
+        isinstance(one, Correlation)
+        and isinstance(other, Correlation)
+        and one.threshold.fields == other.threshold.fields != ()
+        and (one.type, one.group_by) == (other.type, other.group_by)
+        and not any("{timespan}" in rule.reason for rule in (one, other))
+    )
 
 
 def next_power(count: int) -> int:

@@ -13,6 +13,7 @@ from siemd.events import NetworkEvent, clamp_time_us
 from siemd.sources.sniffer.apps.kinds import APPLICATION_FACTS
 from siemd.sources.sniffer.fact_kind import VLAN as _VLAN
 from siemd.sources.sniffer.fact_kind import FactKind
+from siemd.sources.sniffer.scan_facts import SCAN_FACTS
 from siemd.sources.sniffer.segment_facts import SEGMENT_FACTS
 
 MAX_LISTED = 1024  # ports or addresses in one fact; a longer list goes on in further facts
@@ -27,6 +28,7 @@ _SUCCESS = (
     "share of the hosts of that network this source lately tried over TCP that exchanged data with it: high for a "
     "peer-to-peer client, near 0 for a scanner"
 )
+_ALIKE = "how many other hosts lately probed the same ports of that host: decoys, of which one at most is real"
 
 FACTS: dict[str, FactKind] = {
     kind.name: kind
@@ -58,6 +60,7 @@ FACTS: dict[str, FactKind] = {
                 "destination_ports": _PORTS,
                 "destination_network": _NETWORK,
                 "success_percent": _SUCCESS,
+                "alike_sources": _ALIKE,
                 "vlan": _VLAN,
             },
         ),
@@ -71,6 +74,7 @@ FACTS: dict[str, FactKind] = {
                 "outcome": "refused (ICMP unreachable) or unanswered (nothing within `answer_timeout`)",
                 "destination_ports": _PORTS,
                 "destination_network": _NETWORK,
+                "alike_sources": _ALIKE,
                 "vlan": _VLAN,
             },
         ),
@@ -101,10 +105,12 @@ FACTS: dict[str, FactKind] = {
             },
         ),
         *APPLICATION_FACTS,
+        *SCAN_FACTS,
         *SEGMENT_FACTS,
         FactKind(
             "half_open_backlog",
-            "Within one tick at least 64 handshakes with one port were begun and not completed, whoever began them. "
+            "Within one tick at least 64 handshakes with one port were begun and not completed, or SYNs made by hand "
+            "were refused there, whoever sent them; or with several ports of a host by more than 64 sources. "
             "`count`: handshakes.",
             ("destination_ip", "destination_port", "protocol", "count", "message"),
             {
@@ -133,6 +139,13 @@ def network_part(raw: bytes) -> bytes:
 def network(raw: bytes) -> str:
     """The /24 or /64 of an address, as text."""
     return address(network_part(raw).ljust(len(raw), b"\0")) + ("/24" if len(raw) == 4 else "/64")
+
+
+def to_many(destination: bytes) -> bool:
+    """Multicast, or a broadcast as far as an address tells."""
+    if len(destination) != 4:
+        return destination[:1] == b"\xff"
+    return destination[0] >= 224 or destination[3] == 255
 
 
 def mac(raw: bytes) -> str:

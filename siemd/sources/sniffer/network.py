@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from siemd.sources.sniffer.decode import Decoder
 
 MAX_EXTENSION_HEADERS = 16
+SMALLEST_FRAGMENT = 24  # bytes; links carry 68 at least, of which IPv4's header is 60 at most with every option in use
 
 _AUTHENTICATION, _FRAGMENT = 51, 44
 # hop-by-hop, routing, fragment, authentication, destination options, mobility, HIP, Shim6
@@ -131,6 +132,7 @@ def _fragment(decoder: Decoder, packet: Packet, identification: int, at: int, pa
     """
     decoder.fragments += 1
     joined = None
+    packet.cut_header = at == 0 and len(part) < SMALLEST_FRAGMENT
     if packet.protocol == TCP:
         key = (packet.source_ip, packet.destination_ip, identification, packet.vlan)
         if at:

@@ -25,6 +25,7 @@ class Packet(msgspec.Struct, gc=False):
     frame's own).
     payload: captured bytes behind the layer 4 header; payload_length: their true length on the wire.
     quoted: the packet that an ICMP error quotes. fragment: True for any part of a fragmented datagram but the first.
+    cut_header: True for a first part that is smaller than any link makes it, so that it may cut the header.
     """
 
     time_us: int
@@ -52,6 +53,7 @@ class Packet(msgspec.Struct, gc=False):
     payload: bytes = b""
     payload_length: int = 0
     fragment: bool = False
+    cut_header: bool = False
     quoted: Packet | None = None
 
 

@@ -11,12 +11,16 @@ from msgspec import Meta
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.observers.applications import ApplicationsConfig
 from siemd.sources.sniffer.observers.arp import ArpObserver
+from siemd.sources.sniffer.observers.cut_headers import CutHeaderObserver
 from siemd.sources.sniffer.observers.dns import DNS_PORT
 from siemd.sources.sniffer.observers.echo import EchoObserver
+from siemd.sources.sniffer.observers.ip_protocols import IpProtocolObserver
+from siemd.sources.sniffer.observers.os_probes import UDP_BYTES
+from siemd.sources.sniffer.observers.sctp import SctpObserver
 from siemd.sources.sniffer.observers.segment import PORTS, SegmentLimits, SegmentObserver
 from siemd.sources.sniffer.observers.tcp import TcpObserver
 from siemd.sources.sniffer.observers.udp import UdpObserver
-from siemd.sources.sniffer.packet import ARP, ICMP, ICMPV6, TCP, UDP, Packet
+from siemd.sources.sniffer.packet import ARP, ICMP, ICMPV6, SCTP, TCP, UDP, Packet
 from siemd.sources.sniffer.state import UNSETTLED, Changes
 from siemd.units import Seconds
 
@@ -83,10 +87,13 @@ class Sensor:
         self.changes = Changes()
         self._echo = EchoObserver(answer_timeout_us, config.max_hosts)
         self._arp = ArpObserver(answer_timeout_us, config.max_hosts)
-        self._udp = UdpObserver(answer_timeout_us, config.max_flows, self.changes)
+        self._udp = UdpObserver(answer_timeout_us, config.max_flows, config.max_hosts, self.changes)
         self._tcp = TcpObserver(
             answer_timeout_us, config.max_flows, config.max_hosts, config.applications, self.changes
         )
+        self._sctp = SctpObserver(answer_timeout_us, config.max_hosts)
+        self._ip_protocols = IpProtocolObserver(answer_timeout_us, config.max_hosts)
+        self._cut_headers = CutHeaderObserver(config.max_hosts)
         learning_us = int(config.learning_s * _MICROSECONDS)
         self._segment = SegmentObserver(
             SegmentLimits(answer_timeout_us, self._memory_us, learning_us, config.max_hosts, config.dns_queries)
@@ -118,6 +125,8 @@ class Sensor:
                 self._now_us = time_us
                 self._behind = 0
                 self._leapt = False
+            if packet.cut_header:
+                self._cut_headers.feed(packet)
             protocol = packet.protocol
             if protocol == TCP:
                 self.settled = self._tcp.feed(packet, self._now_us)
@@ -131,6 +140,8 @@ class Sensor:
                 if packet.destination_port in PORTS or packet.source_port in PORTS:
                     self.settled = UNSETTLED
                     self._segment.udp(packet, self._now_us)
+                if packet.payload_length == UDP_BYTES:
+                    self._tcp.os_probes.udp(packet)
             else:
                 self.settled = UNSETTLED
                 self._observe(packet)
@@ -139,21 +150,33 @@ class Sensor:
     def _observe(self, packet: Packet) -> None:
         protocol = packet.protocol
         if protocol in (ICMP, ICMPV6):
-            quoted = packet.quoted
-            if quoted is None:
-                self._echo.feed(packet, self._now_us)
-                self._segment.icmp(packet, self._now_us)
-                if protocol == ICMPV6:
-                    self._arp.neighbour(packet, self._now_us)
-            elif quoted.source_ip != packet.destination_ip:
-                return  # an error goes to whom it is about: one sent elsewhere is made to frame a third host
-            elif quoted.protocol == UDP:
-                self._udp.error(packet, quoted)
-            elif quoted.protocol == TCP:
-                self._tcp.unreachable(packet, quoted)
+            if packet.quoted is not None:
+                self._error(packet, packet.quoted)
+                return
+            self._echo.feed(packet, self._now_us)
+            self._tcp.os_probes.echo(packet)
+            self._segment.icmp(packet, self._now_us)
+            if protocol == ICMPV6:
+                self._arp.neighbour(packet, self._now_us)
         elif protocol == ARP:
             self._arp.feed(packet, self._now_us)
             self._segment.arp(packet, self._now_us)
+        elif protocol == SCTP:
+            self._sctp.feed(packet, self._now_us)
+        elif protocol != UDP:
+            self._ip_protocols.feed(packet, self._now_us)
+
+    def _error(self, packet: Packet, quoted: Packet) -> None:
+        if quoted.source_ip != packet.destination_ip:
+            return  # an error goes to whom it is about: one sent elsewhere is made to frame a third host
+        if quoted.protocol == UDP:
+            self._udp.error(packet, quoted)
+        elif quoted.protocol == TCP:
+            self._tcp.unreachable(packet, quoted)
+        elif quoted.protocol == SCTP:
+            self._sctp.error(packet, quoted)
+        else:
+            self._ip_protocols.error(packet, quoted)
 
     def advance(self, now_us: int) -> list[NetworkEvent]:
         """Let event time pass without packets; returns the facts that became due."""
@@ -170,14 +193,26 @@ class Sensor:
         self._echo.finish()
         self._arp.finish()
         self._udp.finish()
+        self._sctp.finish()
+        self._ip_protocols.finish()
         self._segment.finish()
         facts = self._echo.tick(self._now_us) + self._arp.tick(self._now_us) + self._udp.tick(self._now_us)
+        facts += self._sctp.tick(self._now_us) + self._ip_protocols.tick(self._now_us) + self._cut_headers.tick()
         return facts + self._segment.tick(self._now_us) + self._tcp.finish(self._now_us)
 
     def counters(self) -> dict[str, int]:
         """How much the observers hold, and what they forgot or judged early because of their caps, by name."""
         counters: dict[str, int] = {}
-        for observer in (self._echo, self._arp, self._udp, self._segment, self._tcp):
+        for observer in (
+            self._echo,
+            self._arp,
+            self._udp,
+            self._segment,
+            self._tcp,
+            self._sctp,
+            self._ip_protocols,
+            self._cut_headers,
+        ):
             counters.update(observer.counters())
         return counters
 
@@ -208,7 +243,18 @@ class Sensor:
         facts += self._udp.tick(now_us)
         facts += self._segment.tick(now_us)
         facts += self._tcp.tick(now_us)
+        facts += self._sctp.tick(now_us)
+        facts += self._ip_protocols.tick(now_us)
+        facts += self._cut_headers.tick()
         if now_us >= self._next_age_us:
             self._next_age_us = now_us + self._memory_us
-            for observer in (self._echo, self._arp, self._udp, self._segment, self._tcp):
+            for observer in (
+                self._echo,
+                self._arp,
+                self._udp,
+                self._segment,
+                self._tcp,
+                self._sctp,
+                self._ip_protocols,
+            ):
                 observer.age()

@@ -199,6 +199,14 @@ class TestNetwork:
         later = [packet for part in parts[0][1:] for packet in decode(bytes(ETHER / part), decoder=decoder)]
         assert all(packet.fragment for packet in later)  # its beginning is forgotten
 
+    @pytest.mark.parametrize(("size", "cut"), [(8, True), (16, True), (24, False), (576, False)])
+    @pytest.mark.parametrize("layer", [scapy.TCP, scapy.UDP, scapy.ICMP])
+    def test_first_fragments_too_small_for_any_link_are_marked(self, size: int, cut: bool, layer: type) -> None:
+        parts = scapy.fragment(scapy.IP(src=CLIENT, dst=SERVER) / layer() / bytes(1000), fragsize=size)
+        decoder = Decoder()
+        packets = [decoder.decode([Frame(0, bytes(ETHER / part), len(ETHER / part))])[0] for part in parts]
+        assert [packet.cut_header for packet in packets] == [cut] + [False] * (len(parts) - 1)
+
     def test_overlapping_fragments_complete_nothing(self) -> None:
         decoder = Decoder()
         tcp = bytes(scapy.TCP(sport=1, dport=2, flags="S"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.facts import FACTS
 from siemd.sources.sniffer.facts_page import page
-from siemd.sources.sniffer.packet import ICMP, SYN
+from siemd.sources.sniffer.packet import ICMP, SCTP, SYN
 from support.conversation import ATTACKER, VICTIM, Wire, facts_of
 from support.messages import dhcp, netbios_answer, resolve, router_advertisement
 from support.streams import ftp, hello, http, talk
@@ -36,6 +36,12 @@ def test_every_kind_is_stated_with_its_declared_fields() -> None:
     own_protocols(wire)
     for number in range(70):
         wire.tcp(f"9.9.9.{number}", 2000, VICTIM, 80, SYN, number, window=512, header=20)
+    wire.ping(ATTACKER, VICTIM, times=40, interval_s=0.001)
+    for port in range(70):
+        wire.udp(ATTACKER, 40_000 + port, VICTIM, 9, b"C" * 300)
+    wire.put(SCTP, ATTACKER, VICTIM, source_port=7, destination_port=9, payload=b"\x01\0\0\4")
+    wire.put(99, ATTACKER, VICTIM, cut_header=True)
+    talk(wire, [(">", b"\x01default\n")], port=515)
     facts = facts_of(wire.packets)
     assert {fact.event_type for fact in facts} == set(FACTS)
     for fact in facts:

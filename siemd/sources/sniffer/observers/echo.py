@@ -6,6 +6,7 @@ import msgspec
 
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.facts import Tally, address, fact
+from siemd.sources.sniffer.observers.floods import IcmpRates
 from siemd.sources.sniffer.packet import ICMPV6, Packet
 from siemd.sources.sniffer.state import Aging, Deadlines
 
@@ -25,13 +26,14 @@ class _Echo(msgspec.Struct, gc=False):
 
 
 class EchoObserver:
-    """States `ping`. feed takes ICMP and ICMPv6 packets only."""
+    """States `ping` and `icmp_flood_rate`. feed takes ICMP and ICMPv6 packets only."""
 
     def __init__(self, answer_timeout_us: int, cap: int) -> None:
         self._echoes: Aging[_Key, _Echo] = Aging(cap)
         self._known: Aging[tuple[bytes, bytes, int], bool] = Aging(cap)
         self._deadlines: Deadlines[tuple[_Key, _Echo]] = Deadlines(answer_timeout_us, cap)
         self._tally = Tally(cap)
+        self._rates = IcmpRates(cap)
 
     def feed(self, packet: Packet, now_us: int) -> None:
         """Look at one packet."""
@@ -47,6 +49,7 @@ class EchoObserver:
             self._reply(packet, _REPLIES[kind])
 
     def _request(self, packet: Packet, now_us: int, kind: int) -> None:
+        self._rates.request(packet)
         key = (packet.source_ip, packet.destination_ip, packet.vlan, packet.ident, kind)
         echo = self._echoes.get(key)
         if echo is not None and echo.waiting:
@@ -60,6 +63,7 @@ class EchoObserver:
             self._give_up(*early)
 
     def _reply(self, packet: Packet, kind: int) -> None:
+        self._rates.reply(packet)
         key = (packet.destination_ip, packet.source_ip, packet.vlan, packet.ident, kind)
         self._known.put(key[:3], True)
         echo = self._echoes.get(key)
@@ -104,7 +108,7 @@ class EchoObserver:
                     message=f"{address(source)} pinged {address(destination)} ({request}): {outcome}",
                 )
             )
-        return facts
+        return facts + self._rates.tick()
 
     def finish(self) -> None:
         """Give up waiting; the next tick states it."""
@@ -124,4 +128,5 @@ class EchoObserver:
             "pings_judged_early": self._deadlines.early,
             "pings_held_back": self._tally.held_back,
             "pings_lost": self._tally.lost,
+            "icmp_rates_lost": self._rates.lost,
         }

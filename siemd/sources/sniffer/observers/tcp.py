@@ -7,12 +7,14 @@ import msgspec
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.observers.applications import ApplicationObserver, ApplicationsConfig, Conversation
 from siemd.sources.sniffer.observers.beacons import BeaconObserver
+from siemd.sources.sniffer.observers.os_probes import SHORTEST_HEADER, OsProbes
+from siemd.sources.sniffer.observers.service_probes import ServiceProbes
 from siemd.sources.sniffer.observers.ssh import SshConnection, SshObserver
 from siemd.sources.sniffer.observers.tcp_facts import TcpFacts
-from siemd.sources.sniffer.packet import ACK, FIN, ICMP, PSH, RST, SYN, URG, Packet
+from siemd.sources.sniffer.observers.tcp_shapes import TCP_FLAGS, odd_probe, raw_syn
+from siemd.sources.sniffer.packet import ACK, FIN, ICMP, RST, SYN, Packet
 from siemd.sources.sniffer.state import READ, SETTLED, SETTLED_EMPTY, UNSETTLED, Aging, Changes, Deadlines
 
-_FLAGS = 0x3F  # without the ECN bits
 _EPHEMERAL = 32_768
 _WRAP = 1 << 32
 
@@ -61,6 +63,8 @@ class TcpObserver:
         self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(max_hosts)
         self._numbers: Aging[tuple[bytes, bytes, int, str], tuple[int, int]] = Aging(max_hosts)
         self._facts = TcpFacts(max_hosts)
+        self.os_probes = OsProbes(max_hosts)
+        self.services = ServiceProbes(max_hosts)
         self.ssh = SshObserver(answer_timeout_us, max_hosts)
         self.applications = ApplicationObserver(applications, answer_timeout_us, max_hosts)
         self.beacons = BeaconObserver(max_hosts, self.applications.gathering.about) if applications.beacons else None
@@ -93,14 +97,16 @@ class TcpObserver:
     # a packet of no known flow
 
     def _first(self, key: _Key, reverse: _Key, packet: Packet, now_us: int) -> None:
-        flags = packet.flags & _FLAGS
+        if packet.header_length >= SHORTEST_HEADER:
+            self.os_probes.tcp(packet)
+        flags = packet.flags & TCP_FLAGS
         if flags & RST:
             self._orphan_reset(reverse, packet)
         elif flags & (SYN | ACK) == SYN:
-            self._begin(key, packet, now_us, "syn" if _raw_syn(packet) else "connect")
+            self._begin(key, packet, now_us, "syn" if raw_syn(packet) else "connect")
         elif flags & SYN:  # the SYN came before the capture, or by another way
             self._flows.put(reverse, _Flow(_OPEN, "", 0, packet.time_us))
-        elif not (probe := _odd_probe(packet, flags)) or not self._odd(key, packet, now_us, probe):
+        elif not (probe := odd_probe(packet, flags)) or not self._odd(key, packet, now_us, probe):
             flow = _Flow(_OPEN, "", packet.seq, packet.time_us)
             self._flows.put(key, flow)
             if packet.payload_length:
@@ -147,7 +153,7 @@ class TcpObserver:
     # a packet from who sent the first one
 
     def _forward(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
-        flags = packet.flags & _FLAGS
+        flags = packet.flags & TCP_FLAGS
         state = flow.state
         if state in (_OPEN, _CLAIMED) and not flags & (SYN | RST):
             if packet.payload_length:
@@ -175,7 +181,7 @@ class TcpObserver:
         if packet.seq == flow.seq and flow.probe in ("syn", "connect"):
             return
         self._close(flow, now_us)
-        self._begin(key, packet, now_us, "syn" if _raw_syn(packet) else "connect")
+        self._begin(key, packet, now_us, "syn" if raw_syn(packet) else "connect")
 
     def _forward_reset(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
         if flow.state in (_SENT, _ANSWERED):
@@ -183,6 +189,7 @@ class TcpObserver:
             # is a program that gave up, as browsers do when the other address family was faster.
             if flow.probe == "syn":
                 self._fail(key, "syn", "half_open", packet.time_us)
+                self.services.half_open((key[0], key[2], key[3], key[4]))
             flow.state = _DONE
         elif flow.state != _DONE:
             self._end(key, flow, packet, True, now_us)
@@ -190,7 +197,7 @@ class TcpObserver:
     # a packet from the other side
 
     def _backward(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
-        flags = packet.flags & _FLAGS
+        flags = packet.flags & TCP_FLAGS
         if flow.state == _CLAIMED:
             if flags & RST:
                 self._fail(key, flow.probe, "refused", flow.time_us)
@@ -253,6 +260,9 @@ class TcpObserver:
         way = 1 if forward else 2
         first = not flow.data & way
         if first:
+            if forward and not flow.data:
+                quiet_us = packet.time_us - flow.time_us
+                self.services.first_words((key[0], key[2], key[3], key[4]), packet, quiet_us)
             flow.data |= way
             if flow.data == 3:
                 self._facts.succeeded(key[0], key[2], key[4])
@@ -273,6 +283,7 @@ class TcpObserver:
         target = (key[0], key[2], key[3], key[4])
         if self._known.get(target) is None:
             self._known.put(target, True)
+        self.services.connected(target, flow.time_us)
 
     def _end(self, key: _Key, flow: _Flow, packet: Packet, forward: bool, now_us: int) -> None:
         """A RST."""
@@ -305,6 +316,8 @@ class TcpObserver:
 
     def _fail(self, key: _Key, probe: str, outcome: str, time_us: int) -> None:
         source, _, destination, port, vlan = key
+        if probe == "syn" or (probe == "connect" and outcome != "refused"):  # a service that is down refuses systems
+            self._facts.unfinished(source, destination, port, vlan, time_us)
         if self._known.get((source, destination, port, vlan)) is None:
             self._facts.failed((source, destination, vlan, probe, outcome), time_us, port)
 
@@ -313,7 +326,6 @@ class TcpObserver:
         state = flow.state
         if state in (_SENT, _ANSWERED):
             flow.state = _DONE
-            self._facts.unfinished(key[0], key[2], key[3], key[4], flow.time_us)
             self._fail(key, flow.probe, "unanswered" if state == _SENT else "half_open", flow.time_us)
         elif state == _ODD:
             flow.state = _DONE
@@ -324,14 +336,16 @@ class TcpObserver:
         """The facts of this tick."""
         for key, flow in self._deadlines.due(now_us):
             self._give_up(key, flow)
-        facts = self._facts.tick() + self.ssh.tick(now_us) + self.applications.tick(now_us)
+        facts = self._facts.tick() + self.os_probes.tick() + self.services.tick()
+        facts += self.ssh.tick(now_us) + self.applications.tick(now_us)
         return facts + self.beacons.tick(now_us) if self.beacons is not None else facts
 
     def finish(self, now_us: int) -> list[NetworkEvent]:
         """Give up waiting, and state it."""
         for key, flow in self._deadlines.rest():
             self._give_up(key, flow)
-        facts = self._facts.tick() + self.ssh.finish() + self.applications.finish(now_us)
+        facts = self._facts.tick() + self.os_probes.tick() + self.services.tick()
+        facts += self.ssh.finish() + self.applications.finish(now_us)
         return facts + self.beacons.tick(now_us) if self.beacons is not None else facts
 
     def age(self) -> None:
@@ -339,6 +353,7 @@ class TcpObserver:
         for memory in (self._flows, self._known, self._numbers):
             memory.age()
         self._facts.age()
+        self.services.age()
         self.ssh.age()
         self.applications.age()
 
@@ -349,6 +364,8 @@ class TcpObserver:
             "tcp_flows_forgotten": self._flows.evicted,
             "tcp_flows_judged_early": self._deadlines.early,
             **self._facts.counters(),
+            **self.os_probes.counters(),
+            **self.services.counters(),
             **self.ssh.counters(),
             **self.applications.counters(),
             **(self.beacons.counters() if self.beacons is not None else {}),
@@ -368,29 +385,3 @@ def _settled(flow: _Flow, forward: bool) -> int:
     if flow.ssh is not None or flow.app is not None:
         return READ
     return SETTLED if flow.data & (1 if forward else 2) else SETTLED_EMPTY
-
-
-def _raw_syn(packet: Packet) -> bool:
-    """Whether a program made this SYN itself. Every current system sends MSS and SACK at least (28 bytes).
-
-    nmap: MSS only, window a multiple of 1024; zmap: MSS only, 65535; hping and older masscan: no option at all;
-    nmap's OS detection: tiny windows.
-    """
-    header_length, window = packet.header_length, packet.window
-    if header_length <= 20:
-        return True
-    return (header_length == 24 and (window % 1024 == 0 or window == 65535)) or window in (1, 3, 4, 16, 63, 512)
-
-
-def _odd_probe(packet: Packet, flags: int) -> str:
-    """The kind of scan that a first packet without SYN and RST may belong to, "" if none."""
-    if not flags & ACK:  # no stack sends these (RFC 9293: every segment of a connection carries ACK)
-        if flags == FIN:
-            return "fin"
-        return "xmas" if flags & (FIN | PSH | URG) else "null"
-    if packet.header_length == 20:
-        if flags == ACK:
-            return "ack"
-        if flags == FIN | ACK:
-            return "maimon"
-    return ""

@@ -7,7 +7,17 @@ from typing import Any
 import msgspec
 
 from siemd.events import NetworkEvent
-from siemd.sources.sniffer.facts import Held, Tally, address, fact, network, network_part
+from siemd.sources.sniffer.facts import (
+    FLOOD_SOURCES,
+    MAX_TARGETS,
+    Held,
+    Tally,
+    address,
+    fact,
+    network,
+    network_part,
+)
+from siemd.sources.sniffer.observers.decoys import Decoys
 from siemd.sources.sniffer.state import Aging
 
 BACKLOG_FLOOR = 64  # unfinished handshakes with one port within a tick
@@ -36,6 +46,7 @@ class TcpFacts:
         self._tally = Tally(cap)
         self._backlog = Tally(cap)
         self._peers: Aging[tuple[bytes, bytes, int], _Peers] = Aging(cap)
+        self._decoys = Decoys(cap)
 
     def failed(self, key: Key, time_us: int, port: int) -> None:
         """A probe of this kind failed at a port."""
@@ -62,10 +73,30 @@ class TcpFacts:
     def tick(self) -> list[NetworkEvent]:
         """The facts of this tick."""
         facts: list[NetworkEvent] = []
-        for key, entry in self._tally.take_without_flood().items():
+        probes = self._tally.take_without_flood()
+        for (source, destination, vlan, probe, _), entry in probes.items():
+            self._decoys.note((destination, vlan, probe), source, entry.targets, entry.time_us)
+        for key, entry in probes.items():
             facts += self._probe_facts(key, entry)
+        return facts + self._backlog_facts()
+
+    def _backlog_facts(self) -> list[NetworkEvent]:
+        """By port; what is spread over the ports of a host by many sources, under the first of them."""
+        facts: list[NetworkEvent] = []
+        spread: dict[tuple[bytes, int], tuple[int, Held]] = {}
         for (destination, port, vlan), entry in self._backlog.take().items():
             if entry.count >= BACKLOG_FLOOR:
+                facts.append(_backlog_fact(destination, port, vlan, entry))
+                continue
+            _, total = spread.setdefault((destination, vlan), (port, entry))
+            if total is entry:
+                continue
+            total.time_us = max(total.time_us, entry.time_us)
+            total.count += entry.count
+            if len(total.targets) < MAX_TARGETS:
+                total.targets |= entry.targets
+        for (destination, vlan), (port, entry) in spread.items():
+            if len(entry.targets) > FLOOD_SOURCES:
                 facts.append(_backlog_fact(destination, port, vlan, entry))
         return facts
 
@@ -75,6 +106,7 @@ class TcpFacts:
         if len(peers.bad) < MAX_PEERS:
             peers.bad.add(destination)
         percent = peers.success_percent()
+        alike = self._decoys.alike((destination, vlan, probe), source)
         lists = held.lists()
         facts = []
         for ports in lists:
@@ -89,6 +121,7 @@ class TcpFacts:
                         "destination_ports": ports,
                         "destination_network": network(destination),
                         "success_percent": percent,
+                        "alike_sources": alike,
                         "vlan": vlan,
                     },
                     source_ip=address(source),
@@ -104,6 +137,7 @@ class TcpFacts:
     def age(self) -> None:
         """Forget what was not used for a generation."""
         self._peers.age()
+        self._decoys.age()
 
     def counters(self) -> dict[str, int]:
         """Sizes and losses."""
@@ -111,6 +145,7 @@ class TcpFacts:
             "tcp_probes_held_back": self._tally.held_back,
             "tcp_probes_lost": self._tally.lost + self._backlog.lost,
             "tcp_sources_forgotten": self._peers.evicted,
+            "tcp_victims_forgotten": self._decoys.forgotten,
         }
 
 

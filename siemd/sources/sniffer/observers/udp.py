@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from siemd.events import NetworkEvent
-from siemd.sources.sniffer.facts import Tally, address, fact, network
+from siemd.sources.sniffer.facts import Tally, address, fact, network, to_many
+from siemd.sources.sniffer.observers.decoys import Decoys
+from siemd.sources.sniffer.observers.floods import UdpRates
 from siemd.sources.sniffer.packet import ICMP, UDP, Packet
 from siemd.sources.sniffer.state import SETTLED, UNSETTLED, Aging, Changes, Deadlines
 
@@ -14,27 +16,31 @@ _WELL_KNOWN = 1024
 _DNS = 53
 _QUIC = 443
 _STREAM = 16  # unanswered datagrams of one flow that are a stream (RTP, logs), no probe; scanners send four at most
+_BURST = 8  # datagrams of an unanswered flow, after so many, are added to the victim's rate so many at a time
 
 _Key = tuple[bytes, int, bytes, int, int]
 
 
 class _Flow(msgspec.Struct, gc=False):
-    """Datagrams of one source port to one port."""
+    """Datagrams of one source port to one port; count: while no answer came. answered: that one came."""
 
     time_us: int
     count: int
     waiting: bool
+    answered: bool = False
 
 
 class UdpObserver:
-    """States `udp_probe`. feed takes UDP packets, unreachable the ICMP errors that quote one."""
+    """States `udp_probe` and `udp_rate`. feed takes UDP packets, unreachable the ICMP errors that quote one."""
 
-    def __init__(self, answer_timeout_us: int, cap: int, changes: Changes) -> None:
+    def __init__(self, answer_timeout_us: int, cap: int, max_hosts: int, changes: Changes) -> None:
         """changes: as TcpObserver's."""
         self._flows: Aging[_Key, _Flow] = Aging(cap, changes)
         self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(cap, changes)
         self._deadlines: Deadlines[tuple[_Key, _Flow]] = Deadlines(answer_timeout_us, cap)
         self._tally = Tally(cap)
+        self._rates = UdpRates(max_hosts)
+        self._decoys = Decoys(max_hosts)
 
     def feed(self, packet: Packet, now_us: int) -> int:
         """Look at one packet; returns how far its flow is settled in this direction, see TcpObserver.feed."""
@@ -43,12 +49,19 @@ class UdpObserver:
         key = (source, source_port, destination, destination_port, vlan)
         flow = self._flows.get(key)
         if flow is not None:
-            if not flow.waiting:
+            if flow.answered:
                 return _settled(packet)
             flow.count += 1
+            if flow.count <= _BURST:
+                self._rates.unanswered(packet, first=False)
+            elif not flow.count % _BURST:
+                self._rates.unanswered(packet, _BURST, first=False)
             return UNSETTLED
         flow = self._flows.get((destination, destination_port, source, source_port, vlan))
         if flow is not None:  # an answer
+            if not flow.answered:
+                flow.answered = True
+                self._rates.answered(packet, flow.count if flow.count <= _BURST else flow.count // _BURST * _BURST)
             flow.waiting = False
             target = (destination, source, source_port, vlan)
             if self._known.get(target) is None:
@@ -57,6 +70,8 @@ class UdpObserver:
         probe = not _no_probe(packet)
         flow = _Flow(packet.time_us, 1, probe)
         self._flows.put(key, flow)
+        if not to_many(destination):
+            self._rates.unanswered(packet, first=True)
         if probe:
             early = self._deadlines.push(now_us, (key, flow))
             if early is not None:
@@ -101,7 +116,11 @@ class UdpObserver:
         for key, flow in self._deadlines.due(now_us):
             self._give_up(key, flow)
         facts = []
-        for (source, destination, vlan, outcome), held in self._tally.take_without_flood().items():
+        probes = self._tally.take_without_flood()
+        for (source, destination, vlan, _), held in probes.items():
+            self._decoys.note((destination, vlan), source, held.targets, held.time_us)
+        for (source, destination, vlan, outcome), held in probes.items():
+            alike = self._decoys.alike((destination, vlan), source)
             lists = held.lists()
             for ports in lists:
                 what = f"port {ports[0]}" if len(ports) == 1 else f"{len(ports)} ports"
@@ -113,6 +132,7 @@ class UdpObserver:
                             "outcome": outcome,
                             "destination_ports": ports,
                             "destination_network": network(destination),
+                            "alike_sources": alike,
                             "vlan": vlan,
                         },
                         source_ip=address(source),
@@ -123,7 +143,7 @@ class UdpObserver:
                         message=f"{address(source)} probed UDP {what} of {address(destination)}: {outcome}",
                     )
                 )
-        return facts
+        return facts + self._rates.tick()
 
     def finish(self) -> None:
         """Give up waiting; the next tick states it."""
@@ -134,6 +154,7 @@ class UdpObserver:
         """Forget what was not used for a generation."""
         self._flows.age()
         self._known.age()
+        self._decoys.age()
 
     def counters(self) -> dict[str, int]:
         """Sizes and losses."""
@@ -143,6 +164,8 @@ class UdpObserver:
             "udp_flows_judged_early": self._deadlines.early,
             "udp_probes_held_back": self._tally.held_back,
             "udp_probes_lost": self._tally.lost,
+            "udp_rates_lost": self._rates.lost,
+            "udp_victims_forgotten": self._decoys.forgotten,
         }
 
 
@@ -159,7 +182,7 @@ def _no_probe(packet: Packet, *, quote: bool = False) -> bool:
     """
     destination = packet.destination_ip
     port = packet.destination_port
-    if packet.protocol != UDP or _to_many(destination):
+    if packet.protocol != UDP or to_many(destination):
         return True
     if packet.ttl <= _TRACEROUTE_HOPS and (33000 <= port < 33700 or 44444 <= port < 44700):
         return True  # traceroute and mtr count up from 33434 or 33000, tracepath from 44444
@@ -171,10 +194,3 @@ def _no_probe(packet: Packet, *, quote: bool = False) -> bool:
     # From a service to a client's port: an answer whose question was not seen. A scanner that uses such a source port
     # sends DNS *questions*, or nothing.
     return not (source_port == _DNS and len(packet.payload) > 2 and packet.payload[2] < 0x80)
-
-
-def _to_many(destination: bytes) -> bool:
-    """Multicast, or a broadcast as far as an address tells."""
-    if len(destination) != 4:
-        return destination[:1] == b"\xff"
-    return destination[0] >= 224 or destination[3] == 255

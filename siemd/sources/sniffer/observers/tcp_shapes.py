@@ -1,0 +1,33 @@
+"""The shapes of lone TCP packets: which ones programs make by hand, and for what kind of scan."""
+
+from __future__ import annotations
+
+from siemd.sources.sniffer.packet import ACK, FIN, PSH, URG, Packet
+
+TCP_FLAGS = 0x3F  # without the ECN bits
+
+
+def raw_syn(packet: Packet) -> bool:
+    """Whether a program made this SYN itself. Every current system sends MSS and SACK at least (28 bytes).
+
+    nmap: MSS only, window a multiple of 1024; zmap: MSS only, 65535; hping and older masscan: no option at all;
+    nmap's OS detection: tiny windows.
+    """
+    header_length, window = packet.header_length, packet.window
+    if header_length <= 20:
+        return True
+    return (header_length == 24 and (window % 1024 == 0 or window == 65535)) or window in (1, 3, 4, 16, 63, 512)
+
+
+def odd_probe(packet: Packet, flags: int) -> str:
+    """The kind of scan that a first packet without SYN and RST may belong to, "" if none."""
+    if not flags & ACK:  # no stack sends these (RFC 9293: every segment of a connection carries ACK)
+        if flags == FIN:
+            return "fin"
+        return "xmas" if flags & (FIN | PSH | URG) else "null"
+    if packet.header_length == 20:
+        if flags == ACK:
+            return "ack"
+        if flags == FIN | ACK:
+            return "maimon"
+    return ""
