@@ -2,6 +2,7 @@
 
 import type { Status, Level } from "./lib/levels";
 import { admin } from "./strings/admin";
+import { alerts } from "./strings/alerts";
 import { rules } from "./strings/rules";
 import { hosts } from "./strings/hosts";
 import { network } from "./strings/network";
@@ -17,6 +18,7 @@ const statuses: Record<Status, string> = {
 export const strings = {
   product: "siemd",
   admin,
+  alerts,
   rules,
   levels,
   statuses,
@@ -107,7 +109,6 @@ export const strings = {
     balanced: "Every event accounted for", gap: (n: string) => `${n} events missing`, lost: (n: string) => `${n} dropped`,
   },
   empty: {
-    alerts: ["No alerts", "Incidents appear here when a rule fires. Try it: scan this host with nmap from another one, or replay a capture with “siemd replay”."],
     search: ["Search is being built", "Events of every table will be found here by words, fields and time."],
   } as Record<string, [string, string]>,
 };

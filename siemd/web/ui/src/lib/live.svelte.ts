@@ -26,6 +26,8 @@ export interface Listener {
   /** Events that were not told: search finds them. */
   skipped?(events: number, why: string): void;
   error?(words: string): void;
+  /** From now on it hears, also after a pause: what was asked before this may lack what was stored meanwhile. */
+  begun?(): void;
 }
 
 interface Message {
@@ -135,6 +137,9 @@ class Live {
     switch (message.type) {
       case "rows":
         listener?.rows(message.rows ?? []);
+        break;
+      case "subscribed":
+        listener?.begun?.();
         break;
       case "skipped":
         this.skipped += message.events ?? 0;

@@ -1,0 +1,19 @@
+/** What the inbox of incidents and an incident's story say. */
+
+export const alerts = {
+  states: { open: "Open", new: "New", acknowledged: "Acknowledged", closed: "Closed", all: "All" }, state: "State", level: "Severity", anyLevel: "Any severity",
+  verdicts: { true_positive: "true", false_positive: "false alarm", "": "" } as Record<string, string>, label: "Incidents", reason: "What happened", rule: "Rule",
+  seen: "Last seen", first: "First seen", count: "Count", host: "Host", assignee: "Assigned", nobody: "nobody", select: (title: string) => `Select ${title}`,
+  selected: (n: string) => `${n} selected`, none: "Select none", acknowledge: "Acknowledge", assign: "Assign to me", close: "Close", reopen: "Reopen", suppress: "Suppress",
+  closeTitle: (n: number) => (n === 1 ? "Close the incident" : `Close ${n} incidents`), verdict: "What was it?", real: "A true alarm", falseAlarm: "A false alarm",
+  comment: "Comment", commentHint: "What the next one should know.", done: { close: "closed", acknowledge: "acknowledged", assign: "assigned", reopen: "reopened" } as Record<string, string>,
+  did: (n: number, what: string) => (n === 1 ? `Incident ${what}` : `${n} incidents ${what}`), fresh: (n: number) => (n === 1 ? "1 new or grown" : `${n} new or grown`),
+  only: (what: string) => `Only ${what}`, clear: "Show all", keys: { next: "Next incident", before: "Incident before", open: "Open it", back: "Back to the list", select: "Select it" },
+  back: "All incidents", tags: "ATT&CK", group: "About", evidence: "Evidence", evidenceMore: "The first of the events behind it.", timeline: "What else happened then",
+  timelineText: (who: string) => `All tables, 15 minutes around it, of ${who}.`, timelineNone: "Nothing else is stored of it in these minutes.", usage: "The host at that time", noUsage: "The host told no load at that time.",
+  cpu: "CPU", ram: "RAM", network: "Network", told: "Who was told", toldNone: "Nobody was notified.", comments: "Comments", add: "Add a comment", past: "Incidents like this one",
+  pastNone: "The rule opened no other.", same: "same", gone: "There is no such incident", goneText: "It may be older than what is kept, or the address is mistyped.", changed: (who: string) => `last changed by ${who}`,
+  status: { open: "going on", closed: "quiet" } as Record<string, string>, grown: "went on after it was closed", times: (n: string) => `${n} times`, search: "Search its events",
+  emptyTitle: "No incidents here", emptyText: "Incidents appear when a rule fires. Try it: scan this host with nmap from another one. Or choose a longer time, or another state.",
+  tables: { logs: "wire", connections: "connection", security_logs: "security", system_logs: "system", application_logs: "application", channel_logs: "channel" } as Record<string, string>,
+};
