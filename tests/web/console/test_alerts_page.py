@@ -68,6 +68,7 @@ async def test_a_story_is_read_and_written_on(console: ConsoleSite) -> None:
     await page.get_by_role("button", name="Close", exact=True).click()
     await page.get_by_role("dialog").get_by_role("button", name="Close", exact=True).last.click()
     await expect(page.get_by_role("button", name="Reopen")).to_be_visible()
+    console.complaints.expected.append(r"Failed to load resource.*\b404\b")
     await page.goto("/alerts/no-such-incident")
     await expect(page.get_by_text("There is no such incident")).to_be_visible()
 

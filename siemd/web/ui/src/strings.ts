@@ -4,6 +4,7 @@ import type { Status, Level } from "./lib/levels";
 import { admin } from "./strings/admin";
 import { alerts } from "./strings/alerts";
 import { rules } from "./strings/rules";
+import { search } from "./strings/search";
 import { hosts } from "./strings/hosts";
 import { network } from "./strings/network";
 import { overview } from "./strings/overview";
@@ -20,6 +21,7 @@ export const strings = {
   admin,
   alerts,
   rules,
+  search,
   levels,
   statuses,
   overview,
@@ -108,7 +110,4 @@ export const strings = {
     emptyLedger: "No source has stored anything yet", emptyLedgerText: "The ledger fills as soon as a source runs. See `sources` in siemd.yaml.",
     balanced: "Every event accounted for", gap: (n: string) => `${n} events missing`, lost: (n: string) => `${n} dropped`,
   },
-  empty: {
-    search: ["Search is being built", "Events of every table will be found here by words, fields and time."],
-  } as Record<string, [string, string]>,
 };

@@ -1,0 +1,99 @@
+"""Events searched in a browser: by table, filter, word and time; looked at, counted, exported, and kept as a view."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from siemd.storage.store import open_store
+from support.batches import batch, connection, log, probe
+from support.console import ConsoleSite
+
+HOSTILE = "<img src=x onerror=alert(1)>\u202e\x07'; DROP TABLE logs --"
+FIELDS = {"<b>name</b>": HOSTILE, "ok": HOSTILE}
+LOGS = ("security_logs", "system_logs", "application_logs", "channel_logs")
+
+
+async def with_hostile(site: ConsoleSite) -> None:
+    store = open_store(site.storage, site.web.services.data_dir)
+    await store.open()
+    texts = {"message": HOSTILE, "user_name": HOSTILE, "source_ip": HOSTILE[:60], "fields": FIELDS}
+    wire = {"destination_ip": HOSTILE[:60], "event_type": HOSTILE[:60], "protocol": HOSTILE[:30]}
+    records = {"channel": HOSTILE, "provider": HOSTILE, "computer": HOSTILE, "level": HOSTILE[:30]}
+    flow = connection(1, source_ip=HOSTILE[:60], protocol=HOSTILE[:30], fields={**FIELDS, "state": HOSTILE[:30]})
+    await store.write(
+        [
+            batch(probe(1, **texts, **wire), flow, source="hostile", host=HOSTILE),
+            batch(*(log(n, table=table, **texts, **records) for n, table in enumerate(LOGS, 1)), source="hostile-logs"),
+        ]
+    )
+    await store.close()
+
+
+async def test_a_search_is_narrowed_looked_at_and_kept(console: ConsoleSite) -> None:
+    page = await console.page("analyst", "/search")
+    grid = page.get_by_role("grid", name="Events")
+    await expect(grid.get_by_text("192.0.2.7").first).to_be_visible()
+    await expect(page.get_by_text("200+ rows")).to_be_visible()
+    await console.check_accessible(page, "search")
+    await console.shoot(page, "search")
+    await page.get_by_role("button", name="Fields").click()
+    await page.get_by_role("combobox", name="Field").select_option("source_ip")
+    values = page.get_by_role("list", name="source_ip")
+    await values.get_by_role("button", name="192.0.2.7").click()
+    await page.get_by_role("menuitem", name="Show only this value").click()
+    await expect(page).to_have_url(console.web.origin + "/search?by=source_ip&filter=source_ip%3Aeq%3A192.0.2.7")
+    await page.get_by_label("Search words").fill("destination_port:eq:77")
+    await page.get_by_label("Search words").press("Enter")
+    await expect(page.get_by_text("1 rows")).to_be_visible()
+    await page.get_by_role("button", name="Columns").click()
+    await page.get_by_role("menuitemradio", name="protocol").click()
+    await expect(grid.get_by_role("columnheader", name="protocol")).to_be_visible()
+    await grid.get_by_text("192.0.2.7").first.click()
+    detail = page.get_by_role("region", name="Event")
+    await expect(detail.get_by_text("fields.probe")).to_be_visible()
+    await console.check_accessible(page, "event")
+    await console.shoot(page, "search-event")
+    await page.get_by_role("button", name="Views").click()
+    await page.get_by_role("menuitem", name="Save this search").click()
+    await page.get_by_label("Name").fill("<i>port 77</i>")
+    await page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Saved")).to_be_visible()
+    await page.goto("/search?table=security_logs")
+    await page.get_by_role("button", name="Views").click()
+    await page.get_by_role("menuitem", name="<i>port 77</i>", exact=True).click()
+    await expect(page.get_by_text("1 rows")).to_be_visible()
+    assert "column=protocol" in page.url and "destination_port" in page.url
+
+
+async def test_a_search_is_exported(console: ConsoleSite) -> None:
+    page = await console.page("analyst", "/search?filter=destination_port:lt:11&order=asc")
+    await expect(page.get_by_text("10 rows")).to_be_visible()
+    for kind, lines in (("As CSV", 11), ("As JSON Lines", 10)):
+        await page.get_by_role("button", name="Export").click()
+        async with page.expect_download() as download:
+            await page.get_by_role("menuitem", name=kind).click()
+        path = await (await download.value).path()
+        assert len((await asyncio.to_thread(Path(path).read_text)).splitlines()) == lines
+
+
+@pytest.mark.parametrize("table", ["logs", "connections", *LOGS])
+async def test_hostile_text_shows_as_text(console: ConsoleSite, table: str) -> None:
+    await with_hostile(console)
+    page = await console.page("viewer", f"/search?table={table}&q=onerror")
+    grid = page.get_by_role("grid", name="Events")
+    await expect(grid.get_by_text("<img src=x onerror=alert(1)>").first).to_be_visible()
+    await grid.get_by_text("<img src=x onerror=alert(1)>").first.click()
+    detail = page.get_by_role("region", name="Event")
+    await expect(detail.get_by_text("fields.<b>name</b>")).to_be_visible()
+    assert await page.locator("main img").count() == 0
+    assert "\u202e" not in await page.locator("main").inner_text()
+
+
+async def test_a_mistake_is_told_in_words(console: ConsoleSite) -> None:
+    console.complaints.expected.append(r"Failed to load resource.*\b422\b")
+    page = await console.page("viewer", "/search?filter=nonsense:eq:1")
+    await expect(page.get_by_text("logs has no field 'nonsense'").first).to_be_visible()
