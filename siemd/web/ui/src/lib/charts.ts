@@ -1,7 +1,7 @@
 /**
  * ECharts with the parts that charts of the console use, and nothing else; loaded when the first chart shows.
  *
- * It is most of what a browser loads, and all of the console is to stay below 300 KB: heat maps, donuts, graphs and
+ * It is most of what a browser loads, and the page one begins with is to load less than 300 KB: heat maps, donuts, graphs and
  * legends are a few elements of our own, where ECharts' would cost 40 KB; choosing a range (below) is 30 lines in place of
  * 25 KB.
  */
