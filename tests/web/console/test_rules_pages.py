@@ -53,7 +53,7 @@ async def test_a_rule_is_found_tuned_and_taken_back(console: ConsoleSite) -> Non
     await expect(grid.get_by_text("arp_sweep")).to_be_visible()
     await page.get_by_label("Product").select_option("siemd")
     await page.get_by_label("Words in name").fill("port_scan syn")
-    await expect(grid.get_by_role("row")).to_have_count(3)  # the head, and the quick and the slow scan
+    await expect(grid.get_by_role("row")).to_have_count(4)  # the head; quick, slow, with decoys
     assert "words=port_scan+syn" in page.url
     await grid.get_by_text("SYN port scan", exact=True).click()
     await expect(page.get_by_role("heading", name="What it does")).to_be_visible()
@@ -144,7 +144,7 @@ async def test_the_matrix_tells_what_can_fire_and_leads_to_the_rules(console: Co
     await expect(page).to_have_url(console.web.origin + "/attack?on=windows")
     await page.get_by_role("link", name="T1046").first.click()
     grid = page.get_by_role("grid", name="Rules")
-    await expect(grid.get_by_text("SYN port scan", exact=True)).to_be_visible()
+    await expect(grid.get_by_text("ACK port scan", exact=True)).to_be_visible()
     await expect(grid.get_by_text("Beacon")).to_have_count(0)
     await page.get_by_role("button", name="Remove the filter tag attack.t1046").click()
     await expect(grid.get_by_text("Beacon").first).to_be_visible()

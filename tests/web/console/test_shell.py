@@ -70,6 +70,7 @@ async def test_a_phone_has_the_pages_at_hand(console: ConsoleSite) -> None:
 async def test_below_a_path_and_from_deep_inside(tmp_path: Path, console: ConsoleSite, base: str) -> None:
     storage = StorageConfig(url=f"sqlite:{tmp_path / 'other.db'}")
     complaints = Complaints()
+    complaints.expected.append(r"Failed to load resource.*\b404\b")  # there is no such incident
     async with serving(web_config(tmp_path / "other", storage, WebConfig(base_path=base))) as web:
         page = await open_page(console.browser, web.origin, complaints)
         await page.goto(f"{base}/alerts/some-id?level=high")
