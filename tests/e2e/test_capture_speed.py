@@ -33,7 +33,9 @@ def send(report):
             probed.update(fact.fields["destination_ports"])
     return True
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
-thread = Thread(target=Worker(Capture("eth0", "ring"), Sensor(SensorConfig()), send, stop).run)
+# A larger ring than by default: other tests run on the same two cores.
+capture = Capture("eth0", "ring", buffer_bytes=64 << 20)
+thread = Thread(target=Worker(capture, Sensor(SensorConfig()), send, stop).run)
 thread.start()
 while thread.is_alive():
     thread.join(0.1)

@@ -26,7 +26,7 @@ Backend: TypeAlias = Literal["auto", "ring", "raw"]
 Frames: TypeAlias = "list[Frame] | FrameBatch"
 
 MAX_FRAMES = 2048  # in one batch of packet sockets
-BUFFER_BYTES = 32 << 20
+BUFFER_BYTES = 16 << 20  # for each interface; a ring is resident from the start
 _GATHER_S = 0.002  # on a busy wire one wake-up then serves dozens of frames
 _time = attrgetter("time_us")
 _IFF_UP, _IFF_LOOPBACK, _SIOCGIFFLAGS, _SIOCGIFHWADDR = 0x1, 0x8, 0x8913, 0x8927

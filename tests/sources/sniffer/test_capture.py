@@ -541,7 +541,7 @@ class TestSource:
     def test_defaults_and_names_in_yaml(self) -> None:
         config = SnifferConfig()
         assert (config.interface, config.backend, config.promiscuous) == ("auto", "auto", True)
-        assert config.buffer_bytes == Bytes.parse("32MiB")
+        assert config.buffer_bytes == Bytes.parse("16MiB")
 
 
 def python(code: str, *prefix: str) -> str:
