@@ -41,12 +41,22 @@ def pictures(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def bare_console(tmp_path: Path, browser: Browser, pictures: Path) -> AsyncIterator[ConsoleSite]:
+def console_storage(request: pytest.FixtureRequest, tmp_path: Path) -> StorageConfig:
+    """Where the console's server keeps its events: SQLite, or MariaDB for the walks that ask for it (`indirect`)."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return StorageConfig(url=f"sqlite:{tmp_path / 'web.db'}")
+    server = request.getfixturevalue("mariadb")
+    return StorageConfig(url=server.url(request.getfixturevalue("mysql_database")))
+
+
+@pytest.fixture
+async def bare_console(
+    tmp_path: Path, browser: Browser, pictures: Path, console_storage: StorageConfig
+) -> AsyncIterator[ConsoleSite]:
     """A server without an account or an event, as at the first start."""
     assert (DIST / "index.html").exists(), "the console is not built: ./dev test does it"
-    storage = StorageConfig(url=f"sqlite:{tmp_path / 'web.db'}")
-    async with serving(web_config(tmp_path, storage)) as web:
-        site = ConsoleSite(web, browser, pictures, storage)
+    async with serving(web_config(tmp_path, console_storage)) as web:
+        site = ConsoleSite(web, browser, pictures, console_storage)
         yield site
         site.complaints.check()
 

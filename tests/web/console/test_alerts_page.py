@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import expect
 
 from siemd.storage.store import open_store
@@ -18,6 +19,7 @@ async def more(site: ConsoleSite, *incidents: object) -> None:
     await store.close()
 
 
+@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
 async def test_the_inbox_is_worked_by_keys(console: ConsoleSite) -> None:
     page = await console.page("analyst", "/alerts")
     grid = page.get_by_role("grid", name="Incidents")
@@ -73,6 +75,7 @@ async def test_a_story_is_read_and_written_on(console: ConsoleSite) -> None:
     await expect(page.get_by_text("There is no such incident")).to_be_visible()
 
 
+@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
 async def test_what_comes_shows_and_a_viewer_only_looks(console: ConsoleSite) -> None:
     page = await console.page("viewer", "/alerts")
     grid = page.get_by_role("grid", name="Incidents")

@@ -33,6 +33,7 @@ async def with_hostile(site: ConsoleSite) -> None:
     await store.close()
 
 
+@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
 async def test_a_search_is_narrowed_looked_at_and_kept(console: ConsoleSite) -> None:
     page = await console.page("analyst", "/search")
     grid = page.get_by_role("grid", name="Events")
