@@ -105,8 +105,16 @@ class SqliteFile:
 
 
 def create_private(path: Path) -> None:
-    """Make an empty file that only its owner may read, if there is none (events are nobody else's business)."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
+    """Make an empty file that only its owner may read, if there is none (events are nobody else's business).
+
+    One that is there is not even opened: closing it again would take away the locks that other connections of this
+    process hold on it (https://sqlite.org/howtocorrupt.html, 2.2), and another process would then clear the journal
+    under them.
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDONLY, 0o600))
+    except FileExistsError:
+        pass
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,3 +128,23 @@ async def test_reading_goes_on_beside_writing(tmp_path: Path) -> None:
             group.create_task(store.query("SELECT COUNT(*) AS n FROM logs"))
     assert (await store.query("SELECT COUNT(*) AS n FROM logs"))[0]["n"] == 1000
     await store.close()
+
+
+async def test_another_process_leaves_the_journal_to_those_who_use_it(tmp_path: Path) -> None:
+    """A second connection of this process must not cost the first one its locks: what it wrote is still in the WAL."""
+    path = tmp_path / "siemd.db"
+    first, second = (open_store(StorageConfig(url=f"sqlite:{path}"), tmp_path) for _ in range(2))
+    await first.open()
+    await first.write([probes(1, 10)])
+    await second.open()
+    look = f"c = sqlite3.connect({str(path)!r}); c.execute('SELECT COUNT(*) FROM logs').fetchone(); c.close()"
+    script = f"import sqlite3; {look}"
+    done = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert path.with_name("siemd.db-wal").stat().st_size, "the other process took itself for the last one"
+    await first.write([probes(11, 10)])
+    for store in (first, second):
+        assert (await store.query("SELECT COUNT(*) AS n FROM logs"))[0]["n"] == 20
+        assert (await store.query("PRAGMA integrity_check"))[0]["integrity_check"] == "ok"
+    await second.close()
+    await first.close()
