@@ -112,6 +112,16 @@ _LOG_COLUMNS = (
     _text("message", MESSAGE_MAX),
     _json("fields"),
 )
+_NETWORK_COLUMNS = (  # with which both of NETWORK_TABLES begin
+    Column("time", "time"),
+    *_ORIGIN,
+    _text("event_type", 64),
+    _text("source_ip", 64),
+    _text("destination_ip", 64),
+    Column("source_port", "optional_int", _UINT32),
+    Column("destination_port", "optional_int", _UINT32),
+    _text("protocol", 32),
+)
 NETWORK_TABLES = ("logs", "connections")
 CONNECTION = "connection"  # the event type of facts with a table of their own: they are many, and kept for less long
 CONNECTION_COUNTS = ("source_packets", "destination_packets", "source_bytes", "destination_bytes")
@@ -141,14 +151,7 @@ TABLES: dict[str, Table] = {
     "logs": Table(
         "logs",
         (
-            Column("time", "time"),
-            *_ORIGIN,
-            _text("event_type", 64),
-            _text("source_ip", 64),
-            _text("destination_ip", 64),
-            Column("source_port", "optional_int", _UINT32),
-            Column("destination_port", "optional_int", _UINT32),
-            _text("protocol", 32),
+            *_NETWORK_COLUMNS,
             _int("count"),
             _text("user_name", 255),
             _text("message", MESSAGE_MAX),
@@ -159,14 +162,7 @@ TABLES: dict[str, Table] = {
     "connections": Table(
         "connections",
         (
-            Column("time", "time"),
-            *_ORIGIN,
-            _text("event_type", 64),
-            _text("source_ip", 64),
-            _text("destination_ip", 64),
-            Column("source_port", "optional_int", _UINT32),
-            Column("destination_port", "optional_int", _UINT32),
-            _text("protocol", 32),
+            *_NETWORK_COLUMNS,
             _text("state", 32),
             Column("duration_s", "real"),
             *map(_int, CONNECTION_COUNTS),
@@ -238,9 +234,7 @@ def table_of(event: Event) -> str:
 
 
 def _network_row(event: NetworkEvent, host: str, source: str, epoch: int) -> Row:
-    if event.event_type == CONNECTION:
-        return _connection_row(event, host, source, epoch)
-    return (
+    row = (
         time_text(event.time_us),
         host,
         source,
@@ -257,29 +251,18 @@ def _network_row(event: NetworkEvent, host: str, source: str, epoch: int) -> Row
         event.message,
         event.fields,
     )
+    return row if event.event_type != CONNECTION else _connection_row(row)
 
 
-def _connection_row(event: NetworkEvent, host: str, source: str, epoch: int) -> Row:
-    """A connection's numbers have columns; `fields` keeps what else is said of it."""
-    fields = dict(event.fields)
-    state, duration_s = fields.pop("state", ""), fields.pop("duration_s", 0.0)
-    return (
-        time_text(event.time_us),
-        host,
-        source,
-        epoch,
-        event.seq,
-        event.event_type,
-        event.source_ip,
-        event.destination_ip,
-        event.source_port,
-        event.destination_port,
-        event.protocol,
-        state,
-        duration_s,
+def _connection_row(row: Row) -> Row:
+    """Of a connection: its numbers have columns; `fields` keeps what else is said of it."""
+    fields = dict(row[-1])
+    numbers = (
+        fields.pop("state", ""),
+        fields.pop("duration_s", 0.0),
         *(fields.pop(name, 0) for name in CONNECTION_COUNTS),
-        fields,
     )
+    return (*row[: len(_NETWORK_COLUMNS)], *numbers, fields)
 
 
 def _log_row(event: LogEvent, host: str, source: str, epoch: int) -> Row:
