@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -73,6 +73,14 @@ class Clock(NamedTuple):
     tick_us: int
 
 
+class _Observer(Protocol):
+    """What the sensor wants of each of its observers, beside the packets that it looks at."""
+
+    def tick(self, now_us: int, /) -> list[NetworkEvent]: ...
+    def age(self) -> None: ...
+    def counters(self) -> dict[str, int]: ...
+
+
 class Sensor:
     """All observers behind one interface. Deterministic: the same packets give the same facts, in any batches.
 
@@ -97,6 +105,16 @@ class Sensor:
         learning_us = int(config.learning_s * _MICROSECONDS)
         self._segment = SegmentObserver(
             SegmentLimits(answer_timeout_us, self._memory_us, learning_us, config.max_hosts, config.dns_queries)
+        )
+        self._observers: tuple[_Observer, ...] = (  # in the order in which they state their facts
+            self._echo,
+            self._arp,
+            self._udp,
+            self._segment,
+            self._tcp,
+            self._sctp,
+            self._ip_protocols,
+            self._cut_headers,
         )
         self._now_us = 0
         self._offset_us = 0
@@ -196,23 +214,15 @@ class Sensor:
         self._sctp.finish()
         self._ip_protocols.finish()
         self._segment.finish()
-        facts = self._echo.tick(self._now_us) + self._arp.tick(self._now_us) + self._udp.tick(self._now_us)
-        facts += self._sctp.tick(self._now_us) + self._ip_protocols.tick(self._now_us) + self._cut_headers.tick()
-        return facts + self._segment.tick(self._now_us) + self._tcp.finish(self._now_us)
+        now_us = self._now_us
+        facts = self._echo.tick(now_us) + self._arp.tick(now_us) + self._udp.tick(now_us)
+        facts += self._sctp.tick(now_us) + self._ip_protocols.tick(now_us) + self._cut_headers.tick(now_us)
+        return facts + self._segment.tick(now_us) + self._tcp.finish(now_us)
 
     def counters(self) -> dict[str, int]:
         """How much the observers hold, and what they forgot or judged early because of their caps, by name."""
         counters: dict[str, int] = {}
-        for observer in (
-            self._echo,
-            self._arp,
-            self._udp,
-            self._segment,
-            self._tcp,
-            self._sctp,
-            self._ip_protocols,
-            self._cut_headers,
-        ):
+        for observer in self._observers:
             counters.update(observer.counters())
         return counters
 
@@ -238,23 +248,9 @@ class Sensor:
         if now_us < self._next_tick_us:
             return
         self._next_tick_us = now_us - now_us % self._tick_us + self._tick_us
-        facts += self._echo.tick(now_us)
-        facts += self._arp.tick(now_us)
-        facts += self._udp.tick(now_us)
-        facts += self._segment.tick(now_us)
-        facts += self._tcp.tick(now_us)
-        facts += self._sctp.tick(now_us)
-        facts += self._ip_protocols.tick(now_us)
-        facts += self._cut_headers.tick()
+        for observer in self._observers:
+            facts += observer.tick(now_us)
         if now_us >= self._next_age_us:
             self._next_age_us = now_us + self._memory_us
-            for observer in (
-                self._echo,
-                self._arp,
-                self._udp,
-                self._segment,
-                self._tcp,
-                self._sctp,
-                self._ip_protocols,
-            ):
+            for observer in self._observers:
                 observer.age()

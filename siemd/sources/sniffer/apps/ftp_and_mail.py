@@ -26,6 +26,27 @@ class LoginDissector(LineDissector):
         self.upgrading = False  # for the answer to STARTTLS
         self.steps: list[str] = []  # what the client's next lines are: user, password or both
 
+    def line(self, from_client: bool, line: bytes, time_us: int) -> None:
+        """One command, response of an exchange, or reply."""
+        if not from_client:
+            self.reply(line, time_us)
+        elif self.steps:
+            self.response(line)
+        else:
+            self.command(line)
+
+    def command(self, line: bytes) -> None:
+        """A line of the client's that answers nothing."""
+        raise NotImplementedError
+
+    def reply(self, line: bytes, time_us: int) -> None:
+        """A line of the server's."""
+        raise NotImplementedError
+
+    def response(self, line: bytes) -> None:
+        """A line of the client's within an exchange."""
+        self.sasl_line(line)
+
     def tried(self, user: str, method: str, *, cleartext: bool = True) -> None:
         """The client has said all that the server needs to answer a try."""
         self.user, self.method, self.cleartext, self.waiting = user, method, cleartext, True
@@ -90,21 +111,22 @@ class FtpDissector(LoginDissector):
         super().__init__(peers, gathering)
         self._heard_client = False
 
-    def line(self, from_client: bool, line: bytes, time_us: int) -> None:
-        """One command or reply."""
-        if from_client:
-            self._heard_client = True
-            command, _, argument = line.partition(b" ")
-            match command.upper():
-                case b"USER":
-                    self.user = text(argument, MAX_USER)
-                case b"PASS":
-                    self.tried(self.user, "pass")
-                case b"AUTH":
-                    self.upgrading = True
-            return
-        code = line[:3]
-        if line[3:4] == b"-" or not code.isdigit():
+    def command(self, line: bytes) -> None:
+        """USER, PASS and AUTH TLS."""
+        self._heard_client = True
+        command, _, argument = line.partition(b" ")
+        match command.upper():
+            case b"USER":
+                self.user = text(argument, MAX_USER)
+            case b"PASS":
+                self.tried(self.user, "pass")
+            case b"AUTH":
+                self.upgrading = True
+
+    def reply(self, line: bytes, time_us: int) -> None:
+        """A reply's last line."""
+        code = _code(line)
+        if not code:
             return
         if self.upgrading:
             self.upgraded(code == b"234")
@@ -123,23 +145,21 @@ class SmtpDissector(LoginDissector):
 
     service = "smtp"
 
-    def line(self, from_client: bool, line: bytes, time_us: int) -> None:
-        """One command or reply."""
-        if from_client:
-            if self.steps:
-                self.sasl_line(line)
-                return
-            words = line.split(b" ", 2)
-            match words[0].upper():
-                case b"AUTH" if len(words) > 1:
-                    self.sasl(words[1], words[2] if len(words) > 2 else b"")
-                case b"STARTTLS":
-                    self.upgrading = True
-                case b"DATA" | b"BDAT":
-                    self.done = True  # a mail follows
-            return
-        code = line[:3]
-        if line[3:4] == b"-" or not code.isdigit():
+    def command(self, line: bytes) -> None:
+        """AUTH and STARTTLS."""
+        words = line.split(b" ", 2)
+        match words[0].upper():
+            case b"AUTH" if len(words) > 1:
+                self.sasl(words[1], words[2] if len(words) > 2 else b"")
+            case b"STARTTLS":
+                self.upgrading = True
+            case b"DATA" | b"BDAT":
+                self.done = True  # a mail follows
+
+    def reply(self, line: bytes, time_us: int) -> None:
+        """A reply's last line."""
+        code = _code(line)
+        if not code:
             return
         if self.upgrading:
             self.upgraded(code == b"220")
@@ -155,26 +175,24 @@ class Pop3Dissector(LoginDissector):
 
     service = "pop3"
 
-    def line(self, from_client: bool, line: bytes, time_us: int) -> None:
-        """One command or reply."""
-        if from_client:
-            if self.steps:
-                self.sasl_line(line)
-                return
-            words = line.split(b" ", 2)
-            argument = words[1] if len(words) > 1 else b""
-            match words[0].upper():
-                case b"USER":
-                    self.user = text(line[5:], MAX_USER)
-                case b"PASS":
-                    self.tried(self.user, "pass")
-                case b"APOP":
-                    self.tried(text(argument, MAX_USER), "apop", cleartext=False)
-                case b"AUTH" if argument:
-                    self.sasl(argument, words[2] if len(words) > 2 else b"")
-                case b"STLS":
-                    self.upgrading = True
-            return
+    def command(self, line: bytes) -> None:
+        """USER, PASS, APOP, AUTH and STLS."""
+        words = line.split(b" ", 2)
+        argument = words[1] if len(words) > 1 else b""
+        match words[0].upper():
+            case b"USER":
+                self.user = text(line[5:], MAX_USER)
+            case b"PASS":
+                self.tried(self.user, "pass")
+            case b"APOP":
+                self.tried(text(argument, MAX_USER), "apop", cleartext=False)
+            case b"AUTH" if argument:
+                self.sasl(argument, words[2] if len(words) > 2 else b"")
+            case b"STLS":
+                self.upgrading = True
+
+    def reply(self, line: bytes, time_us: int) -> None:
+        """An answer."""
         good = line[:3] == b"+OK"
         if not good and line[:4] != b"-ERR":
             return
@@ -199,25 +217,20 @@ class ImapDissector(LoginDissector):
         self._tag = b""
         self._literal = False  # the client's next line begins with the literal that ended the one before
 
-    def line(self, from_client: bool, line: bytes, time_us: int) -> None:
-        """One command or reply."""
-        if not from_client:
-            self._answer(line, time_us)
-        elif self.steps:
-            self._continued(line)
-        else:
-            tag, _, rest = line.partition(b" ")
-            command, _, arguments = rest.partition(b" ")
-            match command.upper():
-                case b"LOGIN":
-                    self._tag = tag
-                    self._login(arguments)
-                case b"AUTHENTICATE":
-                    self._tag = tag
-                    words = arguments.split(b" ", 1)
-                    self.sasl(words[0], words[1] if len(words) > 1 else b"")
-                case b"STARTTLS":
-                    self._tag, self.upgrading = tag, True
+    def command(self, line: bytes) -> None:
+        """LOGIN, AUTHENTICATE and STARTTLS, behind their tag."""
+        tag, _, rest = line.partition(b" ")
+        command, _, arguments = rest.partition(b" ")
+        match command.upper():
+            case b"LOGIN":
+                self._tag = tag
+                self._login(arguments)
+            case b"AUTHENTICATE":
+                self._tag = tag
+                words = arguments.split(b" ", 1)
+                self.sasl(words[0], words[1] if len(words) > 1 else b"")
+            case b"STARTTLS":
+                self._tag, self.upgrading = tag, True
 
     def _login(self, arguments: bytes) -> None:
         words = [quoted or bare for quoted, bare in _IMAP_WORD.findall(arguments)]
@@ -228,7 +241,8 @@ class ImapDissector(LoginDissector):
         elif words:
             self.tried(text(words[0], MAX_USER), "login")
 
-    def _continued(self, line: bytes) -> None:
+    def response(self, line: bytes) -> None:
+        """A line of AUTHENTICATE, or the literal that LOGIN announced."""
         if not self._literal:
             self.sasl_line(line)
             return
@@ -241,7 +255,8 @@ class ImapDissector(LoginDissector):
         self.steps, self._literal = [], False
         self.tried(self.user, "login")
 
-    def _answer(self, line: bytes, time_us: int) -> None:
+    def reply(self, line: bytes, time_us: int) -> None:
+        """The answer that has the command's tag."""
         tag, _, rest = line.partition(b" ")
         if not self._tag or tag != self._tag:
             return
@@ -266,6 +281,12 @@ class FtpOrSmtpDissector(LineDissector):
             self.following = kind(self.peers, self.gathering)
             self.following.data(True, line + b"\n", time_us)
             self.done = True
+
+
+def _code(line: bytes) -> bytes:
+    """The code of a reply's last line (RFC 959, 4.2); empty when more lines follow, or it is no reply."""
+    code = line[:3]
+    return code if line[3:4] != b"-" and code.isdigit() else b""
 
 
 def _is_literal(word: bytes) -> bool:

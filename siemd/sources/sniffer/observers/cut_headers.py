@@ -18,7 +18,7 @@ class CutHeaderObserver:
         key = (packet.source_ip, packet.destination_ip, packet.vlan, packet.protocol)
         self._tally.add(key, packet.time_us, 0)
 
-    def tick(self) -> list[NetworkEvent]:
+    def tick(self, _now_us: int) -> list[NetworkEvent]:
         """The facts of this tick."""
         return [
             fact(
@@ -33,6 +33,9 @@ class CutHeaderObserver:
             )
             for (source, destination, vlan, protocol), held in self._tally.take_without_flood().items()
         ]
+
+    def age(self) -> None:
+        """Nothing is remembered for longer than a tick."""
 
     def counters(self) -> dict[str, int]:
         """Losses."""
