@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from siemd.detection import DetectionConfig, Detector, Ruleset, load_ruleset
 from siemd.events import Alert, NetworkEvent
@@ -327,6 +327,21 @@ def incidents_of(packets: Sequence[Packet]) -> list[Alert]:
     alerts = detector.process(facts_of(packets)) + detector.finish()
     last = {alert.incident_id: alert for alert in alerts}
     return [alert for alert in last.values() if alert.level != "informational"]
+
+
+Script = Callable[[Wire], None]  # a scene that is played on a wire
+
+
+def played(script: Script) -> list[Packet]:
+    """The packets of a scene."""
+    wire = Wire()
+    script(wire)
+    return wire.packets
+
+
+def twice(packets: Sequence[Packet]) -> list[Packet]:
+    """Each packet again right behind itself, as a capture on two interfaces has it."""
+    return [packet for packet in packets for _ in range(2)]
 
 
 def rules_raised(packets: Sequence[Packet]) -> list[str]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 import pytest
 
 from siemd.sources.sniffer.packet import ACK, PSH
 from siemd.sources.sniffer.sensor import SensorConfig
-from support.conversation import Wire, facts_of, only, rules_raised
+from support.conversation import Script, Wire, facts_of, only, played, rules_raised, twice
 from support.messages import AAAA, CNAME, MX, NULL, TXT, A, answer, query, record, resolve, txt
 
 CLIENT, SERVER, RESOLVER = "192.0.2.5", "198.51.100.53", "192.0.2.53"
-Script = Callable[[Wire], None]
 
 
 def noise(number: int, size: int) -> bytes:
@@ -189,9 +187,7 @@ TUNNELS: list[Script] = [
 
 @pytest.mark.parametrize("script", TUNNELS, ids=lambda one: one.__name__)
 def test_a_tunnel_is_one_incident(script: Script) -> None:
-    wire = Wire()
-    script(wire)
-    assert rules_raised(wire.packets) == ["dns_tunnel"]
+    assert rules_raised(played(script)) == ["dns_tunnel"]
 
 
 def made_up_domains(wire: Wire) -> None:
@@ -210,9 +206,7 @@ def made_up_domains_among_good_ones(wire: Wire) -> None:
 
 @pytest.mark.parametrize("script", [made_up_domains, made_up_domains_among_good_ones], ids=lambda one: one.__name__)
 def test_made_up_domains_are_one_incident(script: Script) -> None:
-    wire = Wire()
-    script(wire)
-    assert rules_raised(wire.packets) == ["nxdomain_burst"]
+    assert rules_raised(played(script)) == ["nxdomain_burst"]
 
 
 # What merely looks like it
@@ -365,8 +359,7 @@ BENIGN: list[Script] = [
 
 @pytest.mark.parametrize("script", BENIGN, ids=lambda one: one.__name__)
 def test_benign_look_alike_is_silent(script: Script) -> None:
-    wire = Wire()
-    script(wire)
-    assert rules_raised(wire.packets) == []
-    assert rules_raised([packet for packet in wire.packets for _ in range(2)]) == []
-    assert rules_raised(wire.packets[1::2]) == []  # only answers
+    packets = played(script)
+    assert rules_raised(packets) == []
+    assert rules_raised(twice(packets)) == []
+    assert rules_raised(packets[1::2]) == []  # only answers

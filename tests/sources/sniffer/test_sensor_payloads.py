@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 import pytest
 
 from siemd.sources.sniffer.packet import ICMP, ICMPV6
-from support.conversation import ATTACKER, VICTIM, Wire, facts_of, only, rules_raised
+from support.conversation import ATTACKER, VICTIM, Script, Wire, facts_of, only, played, rules_raised, twice
 
-Script = Callable[[Wire], None]
 RAMP = bytes(range(256)) * 8
 ALPHABET = b"abcdefghijklmnopqrstuvw" * 100
 TEXT = b"".join(b"%d,alice,alice%d@example.org,+49 30 %07d,secret\n" % (n, n, n * 7919 % 10**7) for n in range(400))
@@ -147,9 +145,7 @@ TUNNELS: list[Script] = [
 
 @pytest.mark.parametrize("script", TUNNELS, ids=lambda one: one.__name__)
 def test_a_tunnel_is_one_incident(script: Script) -> None:
-    wire = Wire()
-    script(wire)
-    assert rules_raised(wire.packets) == ["icmp_tunnel"]
+    assert rules_raised(played(script)) == ["icmp_tunnel"]
 
 
 # What merely looks like it
@@ -244,11 +240,10 @@ BENIGN: list[Script] = [
 
 @pytest.mark.parametrize("script", BENIGN, ids=lambda one: one.__name__)
 def test_benign_look_alike_is_silent(script: Script) -> None:
-    wire = Wire()
-    script(wire)
-    assert rules_raised(wire.packets) == []
-    assert rules_raised([packet for packet in wire.packets for _ in range(2)]) == []
-    assert rules_raised(wire.packets[1::2]) == []
+    packets = played(script)
+    assert rules_raised(packets) == []
+    assert rules_raised(twice(packets)) == []
+    assert rules_raised(packets[1::2]) == []
 
 
 def test_ordinary_pings_say_nothing_of_their_payload() -> None:

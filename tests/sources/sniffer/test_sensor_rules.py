@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from siemd.sources.sniffer.packet import ACK, FIN, PSH, SYN, URG
-from support.conversation import ATTACKER, VICTIM, Wire, hardware, incidents_of, rules_raised
+from support.conversation import ATTACKER, VICTIM, Script, Wire, hardware, incidents_of, played, rules_raised, twice
 
 NONE, WRONG, RIGHT = (68, 52), (84, 52), (84, 28)
-Script = Callable[[Wire], None]
 
 
 def syn_scan(wire: Wire) -> None:
@@ -190,9 +187,7 @@ ATTACKS: list[tuple[Script, str]] = [
 
 @pytest.mark.parametrize(("script", "rule"), ATTACKS, ids=lambda one: getattr(one, "__name__", ""))
 def test_attack_is_one_incident(script: Script, rule: str) -> None:
-    wire = Wire()
-    script(wire)
-    assert rules_raised(wire.packets) == [rule]
+    assert rules_raised(played(script)) == [rule]
 
 
 def test_every_packet_captured_twice_is_still_one_incident() -> None:
@@ -418,20 +413,16 @@ BENIGN: list[Script] = [
 
 @pytest.mark.parametrize("script", BENIGN, ids=lambda one: one.__name__)
 def test_benign_look_alike_is_silent(script: Script) -> None:
-    wire = Wire()
-    script(wire)
-    assert rules_raised(wire.packets) == []
+    assert rules_raised(played(script)) == []
 
 
 @pytest.mark.parametrize("script", BENIGN, ids=lambda one: one.__name__)
 def test_benign_look_alike_from_the_middle_on_is_silent(script: Script) -> None:
-    wire = Wire()
-    script(wire)
-    assert rules_raised(wire.packets[len(wire.packets) // 3 + 1 :]) == []
+    packets = played(script)
+    assert rules_raised(packets[len(packets) // 3 + 1 :]) == []
 
 
 @pytest.mark.parametrize("script", BENIGN, ids=lambda one: one.__name__)
 def test_benign_look_alike_captured_twice_is_silent(script: Script) -> None:
-    wire = Wire()
-    script(wire)
-    assert rules_raised([packet for packet in wire.packets for _ in range(2)]) == []
+    packets = played(script)
+    assert rules_raised(twice(packets)) == []

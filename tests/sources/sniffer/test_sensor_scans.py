@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from siemd.sources.sniffer.packet import ACK, FIN, ICMP, PSH, RST, SCTP, SYN, URG, Packet
-from support.conversation import ATTACKER, VICTIM, Wire, facts_of, incidents_of, only, rules_raised
+from support.conversation import ATTACKER, VICTIM, Script, Wire, facts_of, incidents_of, only, played, rules_raised
 from support.streams import talk
 
-Script = Callable[[Wire], None]
 CLIENT = "192.0.2.5"
 INIT, INIT_ACK, ABORT, COOKIE_ECHO, COOKIE_ACK = 1, 2, 6, 10, 11
 NMAP_OPTIONS = bytes.fromhex("03030a01020405b4080affffffff000000000402")
@@ -215,9 +212,7 @@ ATTACKS: list[tuple[Script, str]] = [
 
 @pytest.mark.parametrize(("script", "rule"), ATTACKS, ids=lambda one: getattr(one, "__name__", one))
 def test_attack_is_one_incident_of_its_rule(script: Script, rule: str) -> None:
-    wire = Wire()
-    script(wire)
-    assert rules_raised(wire.packets) == [rule]
+    assert rules_raised(played(script)) == [rule]
 
 
 def telephone_association(wire: Wire) -> None:
@@ -357,9 +352,7 @@ BENIGN: list[Script] = [
 
 @pytest.mark.parametrize("script", BENIGN, ids=lambda one: one.__name__)
 def test_benign_look_alike_is_silent(script: Script) -> None:
-    wire = Wire()
-    script(wire)
-    assert rules_raised(wire.packets) == []
+    assert rules_raised(played(script)) == []
 
 
 def test_a_slow_scan_is_said_to_be_slow_and_a_quick_one_is_not() -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from siemd.sources.sniffer.packet import ICMPV6
 from siemd.sources.sniffer.sensor import SensorConfig
 from siemd.units import Seconds
-from support.conversation import BROADCAST, START_US, Wire, facts_of, hardware, only, raw, rules_raised
+from support.conversation import (
+    BROADCAST,
+    START_US,
+    Script,
+    Wire,
+    facts_of,
+    hardware,
+    only,
+    played,
+    raw,
+    rules_raised,
+    twice,
+)
 from support.messages import (
     AAAA,
     A,
@@ -25,7 +35,6 @@ from support.messages import (
 
 GATEWAY, VICTIM, OTHER = "192.0.2.1", "192.0.2.10", "192.0.2.11"
 EVIL, SPARE = b"\x02\0\0\0\0\x66", b"\x02\0\0\0\0\x77"
-Script = Callable[[Wire], None]
 
 
 # ARP and neighbour discovery
@@ -231,9 +240,7 @@ ATTACKS: list[tuple[str, Script]] = [
 
 @pytest.mark.parametrize(("rule", "script"), ATTACKS, ids=lambda one: getattr(one, "__name__", one))
 def test_an_attack_is_one_incident(rule: str, script: Script) -> None:
-    wire = Wire()
-    script(wire)
-    assert rules_raised(wire.packets) == [rule]
+    assert rules_raised(played(script)) == [rule]
 
 
 # What merely looks like it
@@ -417,11 +424,10 @@ BENIGN: list[Script] = [
 
 @pytest.mark.parametrize("script", BENIGN, ids=lambda one: one.__name__)
 def test_benign_look_alike_is_silent(script: Script) -> None:
-    wire = Wire()
-    script(wire)
-    assert rules_raised(wire.packets) == []
-    assert rules_raised([packet for packet in wire.packets for _ in range(2)]) == []
-    assert rules_raised(wire.packets[len(wire.packets) // 3 + 1 :]) == []
+    packets = played(script)
+    assert rules_raised(packets) == []
+    assert rules_raised(twice(packets)) == []
+    assert rules_raised(packets[len(packets) // 3 + 1 :]) == []
 
 
 def test_one_move_is_told_as_such() -> None:
