@@ -45,7 +45,7 @@ export const strings = {
     notYours: "Your role does not open this page", notYoursText: (role: string) =>
       `You are logged in as ${role}. Ask an admin for another role if you need it.`,
     notFound: "There is no such page", notFoundText: "The address may be mistyped, or from another version of siemd.",
-    toOverview: "Go to the overview", noServer: "siemd does not answer",
+    toOverview: "Go to the overview",
   },
   nav: {
     overview: "Overview", alerts: "Alerts", search: "Search", network: "Network", hosts: "Hosts", rules: "Rules",
@@ -102,12 +102,12 @@ export const strings = {
     stoppedText: "What is shown is the last it said. Start it with “siemd run”.",
     allWell: "Everything is well", trouble: (n: number) => (n === 1 ? "1 component needs attention" : `${n} components need attention`),
     since: "Since", component: "Component", status: "Status", received: "Received", sent: "Sent", dropped: "Dropped", errors: "Errors",
-    lag: "Lag", uptime: "Up for", version: "Version", host: "Host", store: "Store", pid: "Process", dropsNone: "No drops", details: "Counters",
+    lag: "Lag", uptime: "Up for", version: "Version", host: "Host", store: "Store", details: "Counters",
     channels: "Queues", channel: "Queue", fill: "Filled", refused: "Refused", passed: "Passed", ledger: "Ledger",
     ledgerText: "Every run of every source: what it produced is stored, dropped or rejected; what is missing is a gap.",
     source: "Source", run: "Run", produced: "Produced", stored: "Stored", rejected: "Rejected", missing: "Missing", updated: "Updated",
     onlyStatus: "Counters and paths are shown to admins.", paths: "Files", written: (ago: string) => `as of ${ago}`, components: "Components",
     emptyLedger: "No source has stored anything yet", emptyLedgerText: "The ledger fills as soon as a source runs. See `sources` in siemd.yaml.",
-    balanced: "Every event accounted for", gap: (n: string) => `${n} events missing`, lost: (n: string) => `${n} dropped`,
+    gap: (n: string) => `${n} events missing`, lost: (n: string) => `${n} dropped`,
   },
 };

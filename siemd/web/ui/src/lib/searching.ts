@@ -1,7 +1,5 @@
 /** What the search page knows of tables: which columns show at first, and by what the histogram is parted. */
 
-import type { Schemas } from "./api/client";
-
 export const TABLES = ["logs", "connections", "security_logs", "system_logs", "application_logs", "channel_logs", "usage_data"] as const;
 export type TableName = (typeof TABLES)[number];
 export type EventRow = Record<string, unknown>;
@@ -53,5 +51,3 @@ export function asking(words: string): { field: string; typed: string } | undefi
   const found = /^([A-Za-z_][\w.-]*):(?:eq:)?(.*)$/.exec(last);
   return found?.[1] ? { field: found[1], typed: found[2] ?? "" } : undefined;
 }
-
-export type TableInfo = Schemas["TableInfo"];

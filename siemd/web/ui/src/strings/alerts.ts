@@ -8,7 +8,7 @@ export const alerts = {
   closeTitle: (n: number) => (n === 1 ? "Close the incident" : `Close ${n} incidents`), verdict: "What was it?", real: "A true alarm", falseAlarm: "A false alarm",
   comment: "Comment", commentHint: "What the next one should know.", done: { close: "closed", acknowledge: "acknowledged", assign: "assigned", reopen: "reopened" } as Record<string, string>,
   did: (n: number, what: string) => (n === 1 ? `Incident ${what}` : `${n} incidents ${what}`), fresh: (n: number) => (n === 1 ? "1 new or grown" : `${n} new or grown`),
-  only: (what: string) => `Only ${what}`, clear: "Show all", keys: { next: "Next incident", before: "Incident before", open: "Open it", back: "Back to the list", select: "Select it" },
+  only: (what: string) => `Only ${what}`, keys: { next: "Next incident", before: "Incident before", open: "Open it", back: "Back to the list", select: "Select it" },
   back: "All incidents", tags: "ATT&CK", group: "About", evidence: "Evidence", fields: "Fields", evidenceMore: "The first of the events behind it.", timeline: "What else happened then",
   timelineText: (who: string) => `All tables, 15 minutes around it, of ${who}.`, timelineNone: "Nothing else is stored of it in these minutes.", usage: "The host at that time", noUsage: "The host told no load at that time.",
   cpu: "CPU", ram: "RAM", network: "Network", told: "Who was told", toldNone: "Nobody was notified.", comments: "Comments", add: "Add a comment", past: "Incidents like this one",

@@ -6,7 +6,7 @@ export const search = {
   } as Record<string, string>,
   label: "Events", histogram: (table: string) => `Events over time in ${table}`, columns: "Columns", export: "Export", csv: "As CSV", jsonl: "As JSON Lines", statistics: "Fields", field: "Field",
   statisticsText: "The most frequent values; a click shows only one, or hides it.", of: (n: string) => `of ${n} events`, others: (n: string) => `${n} others`, none: "No values",
-  views: "Views", saveView: "Save this search", viewName: "Name", shared: "For everybody", saved: "Saved", removeView: (name: string) => `Remove ${name}`, noViews: "No searches are saved yet",
+  views: "Views", saveView: "Save this search", viewName: "Name", shared: "For everybody", saved: "Saved", removeView: (name: string) => `Remove ${name}`,
   detail: "Event", closeDetail: "Close", emptyTitle: "Nothing found", emptyText: "Take a filter or a word away, choose a longer time or another table. Events appear as soon as a source of siemd stores them.",
-  fresh: (n: number) => (n === 1 ? "1 new event" : `${n} new events`), raw: "All fields", suggestions: "Fields and values",
+  fresh: (n: number) => (n === 1 ? "1 new event" : `${n} new events`),
 };
