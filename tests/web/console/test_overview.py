@@ -224,3 +224,14 @@ async def box_of(element: Locator) -> dict[str, float]:
     box = await element.bounding_box()
     assert box
     return dict(box)  # type: ignore[arg-type]
+
+
+async def test_what_is_closed_is_not_open(console: ConsoleSite) -> None:
+    client = await console.web.as_role("analyst")
+    closed = {"incident_ids": ["incident-5"], "action": "close", "verdict": "true_positive"}
+    assert (await client.post("/api/v1/alerts/triage", json=closed)).status_code == 200
+    page = await console.page("analyst", "/")
+    await expect(page.get_by_text("4 open")).to_be_visible()
+    await page.goto("/hosts/sensor-1")
+    incidents = page.get_by_role("link", name="192.0.2.7 probed many ports")
+    await expect(incidents).to_have_count(4)

@@ -96,7 +96,13 @@ async function ask(method: Method, path: string, options: Options<never, never>)
   }
 }
 
-type Caller<M extends Method> = <P extends PathsWith<M>>(path: P, options?: Options<P, M>) => Promise<Answer<P, M>>;
+/** Without names that the API does not know: it would not look at them, and nobody would notice. */
+type Known<Given, All> = Given & { [Name in Exclude<keyof Given, keyof All>]: never };
+type QueryOf<O> = O extends { query?: infer Q } ? Exclude<Q, undefined> : never;
+type Caller<M extends Method> = <P extends PathsWith<M>, Q extends QueryOf<Options<P, M>>>(
+  path: P,
+  options?: Omit<Options<P, M>, "query"> & { query?: Known<Q, QueryOf<Options<P, M>>> },
+) => Promise<Answer<P, M>>;
 
 function caller<M extends Method>(method: M): Caller<M> {
   return ((path: string, options = {}) => ask(method, path, options as Options<never, never>)) as Caller<M>;
