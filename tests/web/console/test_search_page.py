@@ -98,3 +98,13 @@ async def test_a_mistake_is_told_in_words(console: ConsoleSite) -> None:
     console.complaints.expected.append(r"Failed to load resource.*\b422\b")
     page = await console.page("viewer", "/search?filter=nonsense:eq:1")
     await expect(page.get_by_text("logs has no field 'nonsense'").first).to_be_visible()
+
+
+async def test_two_views_of_one_name_are_both_offered(console: ConsoleSite) -> None:
+    for role in ("analyst", "admin"):
+        client = await console.web.as_role(role)
+        view = {"name": "twin", "page": "search", "definition": {"query": "table=logs"}, "shared": True}
+        assert (await client.post("/api/v1/views", json=view)).status_code == 201
+    page = await console.page("analyst", "/search")
+    await page.get_by_role("button", name="Views").click()
+    await expect(page.get_by_role("menuitem", name="twin", exact=True)).to_have_count(2)
