@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from siemd.events import NetworkEvent
-from siemd.sources.sniffer.observers.applications import ApplicationObserver, ApplicationsConfig, Conversation
+from siemd.sources.sniffer.observers.applications import ApplicationObserver, ApplicationsConfig
 from siemd.sources.sniffer.observers.beacons import BeaconObserver
 from siemd.sources.sniffer.observers.os_probes import SHORTEST_HEADER, OsProbes
 from siemd.sources.sniffer.observers.service_probes import ServiceProbes
-from siemd.sources.sniffer.observers.ssh import SshConnection, SshObserver
+from siemd.sources.sniffer.observers.ssh import SshObserver
 from siemd.sources.sniffer.observers.tcp_facts import TcpFacts
+from siemd.sources.sniffer.observers.tcp_flow import (
+    ANSWERED,
+    CLAIMED,
+    DONE,
+    ODD,
+    OPEN,
+    SENT,
+    TcpFlow,
+    first_number,
+    settled,
+)
 from siemd.sources.sniffer.observers.tcp_shapes import TCP_FLAGS, odd_probe, raw_syn
 from siemd.sources.sniffer.packet import ACK, FIN, ICMP, RST, SYN, Packet
-from siemd.sources.sniffer.state import READ, SETTLED, SETTLED_EMPTY, UNSETTLED, Aging, Changes, Deadlines
+from siemd.sources.sniffer.state import UNSETTLED, Aging, Changes, Deadlines
 
 _EPHEMERAL = 32_768
-_WRAP = 1 << 32
-
-# States of a flow. SENT: a SYN; ANSWERED: its SYN-ACK; CLAIMED: the initiator went on, but no answer was seen (the
-# sensor sees one side, or a scanner pretends); OPEN: completed, or seen from the middle on; ODD: a lone packet that
-# opens nothing (FIN, NULL, XMAS, Maimon, ACK probe); DONE: judged.
-_SENT, _ANSWERED, _CLAIMED, _OPEN, _ODD, _DONE = range(6)
 
 _Key = tuple[bytes, int, bytes, int, int]
-
-
-class _Flow(msgspec.Struct, gc=False):  # nothing that it refers to refers to it
-    """One flow, keyed in the direction of its first packet.
-
-    seq: of the first packet. alike: its numbers are those of the probe before, as no real connection's are.
-    data: bit 1 the initiator sent data, bit 2 the other side did. fins: likewise. peer_seq: the other side's first
-    number, -1 if not seen. ssh, app: while something is to be learnt from the payload, by whom.
-    """
-
-    state: int
-    probe: str
-    seq: int
-    time_us: int
-    alike: bool = False
-    data: int = 0
-    fins: int = 0
-    peer_seq: int = -1
-    ssh: SshConnection | None = None
-    app: Conversation | None = None
 
 
 class TcpObserver:
@@ -58,8 +41,8 @@ class TcpObserver:
         changes: Changes,
     ) -> None:
         """changes: what `feed` said of flows holds until its number changes."""
-        self._flows: Aging[_Key, _Flow] = Aging(max_flows, changes)
-        self._deadlines: Deadlines[tuple[_Key, _Flow]] = Deadlines(answer_timeout_us, max_flows)
+        self._flows: Aging[_Key, TcpFlow] = Aging(max_flows, changes)
+        self._deadlines: Deadlines[tuple[_Key, TcpFlow]] = Deadlines(answer_timeout_us, max_flows)
         self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(max_hosts)
         self._numbers: Aging[tuple[bytes, bytes, int, str], tuple[int, int]] = Aging(max_hosts)
         self._facts = TcpFacts(max_hosts)
@@ -85,14 +68,14 @@ class TcpObserver:
         flow = self._flows.get(key)
         if flow is not None:
             self._forward(key, flow, packet, now_us)
-            return _settled(flow, True)
+            return settled(flow, True)
         reverse = (destination, destination_port, source, source_port, vlan)
         flow = self._flows.get(reverse)
         if flow is None or packet.flags & (SYN | ACK) == SYN:  # (the other side may begin anew with the same ports)
             self._first(key, reverse, packet, now_us)
             return UNSETTLED
         self._backward(reverse, flow, packet, now_us)
-        return _settled(flow, False)
+        return settled(flow, False)
 
     # a packet of no known flow
 
@@ -105,9 +88,9 @@ class TcpObserver:
         elif flags & (SYN | ACK) == SYN:
             self._begin(key, packet, now_us, "syn" if raw_syn(packet) else "connect")
         elif flags & SYN:  # the SYN came before the capture, or by another way
-            self._flows.put(reverse, _Flow(_OPEN, "", 0, packet.time_us))
+            self._flows.put(reverse, TcpFlow(OPEN, "", 0, packet.time_us))
         elif not (probe := odd_probe(packet, flags)) or not self._odd(key, packet, now_us, probe):
-            flow = _Flow(_OPEN, "", packet.seq, packet.time_us)
+            flow = TcpFlow(OPEN, "", packet.seq, packet.time_us)
             self._flows.put(key, flow)
             if packet.payload_length:
                 self._payload(key, flow, packet, True, now_us)
@@ -115,7 +98,7 @@ class TcpObserver:
     def _begin(
         self, key: _Key, packet: Packet, now_us: int, probe: str, *, odd: bool = False, alike: bool = False
     ) -> None:
-        flow = _Flow(_ODD if odd else _SENT, probe, packet.seq, packet.time_us, alike)
+        flow = TcpFlow(ODD if odd else SENT, probe, packet.seq, packet.time_us, alike)
         self._flows.put(key, flow)
         early = self._deadlines.push(now_us, (key, flow))
         if early is not None:
@@ -140,7 +123,7 @@ class TcpObserver:
     def _orphan_reset(self, reverse: _Key, packet: Packet) -> None:
         """A RST to a flow of which nothing was seen: perhaps the answer to a probe that takes another way."""
         attacker, _, victim, _, vlan = reverse
-        self._flows.put(reverse, _Flow(_DONE, "", 0, packet.time_us))
+        self._flows.put(reverse, TcpFlow(DONE, "", 0, packet.time_us))
         if packet.payload_length:
             return
         if packet.flags & ACK:
@@ -152,59 +135,59 @@ class TcpObserver:
 
     # a packet from who sent the first one
 
-    def _forward(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
+    def _forward(self, key: _Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
         flags = packet.flags & TCP_FLAGS
         state = flow.state
-        if state in (_OPEN, _CLAIMED) and not flags & (SYN | RST):
+        if state in (OPEN, CLAIMED) and not flags & (SYN | RST):
             if packet.payload_length:
                 self._payload(key, flow, packet, True, now_us)
             if flags & FIN:
                 self._fin(key, flow, packet, True, now_us)
         elif flags & (SYN | ACK) == SYN and not flags & RST:
-            if packet.seq != flow.seq or state != _SENT:
+            if packet.seq != flow.seq or state != SENT:
                 self._again(key, flow, packet, now_us)
         elif flags & RST:
             self._forward_reset(key, flow, packet, now_us)
-        elif state in (_SENT, _ANSWERED):
+        elif state in (SENT, ANSWERED):
             if flags & ACK:
-                if state == _ANSWERED:
+                if state == ANSWERED:
                     self._complete(key, flow)
                 else:
-                    flow.state = _CLAIMED
+                    flow.state = CLAIMED
                 if packet.payload_length:
                     self._payload(key, flow, packet, True, now_us)
-        elif state == _ODD and packet.seq != flow.seq and flow.probe in ("ack", "maimon"):
-            flow.state = _OPEN  # a connection after all, of which the sensor did not see the beginning
+        elif state == ODD and packet.seq != flow.seq and flow.probe in ("ack", "maimon"):
+            flow.state = OPEN  # a connection after all, of which the sensor did not see the beginning
 
-    def _again(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
+    def _again(self, key: _Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
         """A SYN on a known flow: a duplicate, or the ports are used again."""
         if packet.seq == flow.seq and flow.probe in ("syn", "connect"):
             return
         self._close(flow, now_us)
         self._begin(key, packet, now_us, "syn" if raw_syn(packet) else "connect")
 
-    def _forward_reset(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
-        if flow.state in (_SENT, _ANSWERED):
+    def _forward_reset(self, key: _Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
+        if flow.state in (SENT, ANSWERED):
             # The system's own RST after a SYN-ACK is how a scanner's open port looks; for a SYN of the system's own it
             # is a program that gave up, as browsers do when the other address family was faster.
             if flow.probe == "syn":
                 self._fail(key, "syn", "half_open", packet.time_us)
                 self.services.half_open((key[0], key[2], key[3], key[4]))
-            flow.state = _DONE
-        elif flow.state != _DONE:
+            flow.state = DONE
+        elif flow.state != DONE:
             self._end(key, flow, packet, True, now_us)
 
     # a packet from the other side
 
-    def _backward(self, key: _Key, flow: _Flow, packet: Packet, now_us: int) -> None:
+    def _backward(self, key: _Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
         flags = packet.flags & TCP_FLAGS
-        if flow.state == _CLAIMED:
+        if flow.state == CLAIMED:
             if flags & RST:
                 self._fail(key, flow.probe, "refused", flow.time_us)
             else:
                 self._complete(key, flow)
         state = flow.state
-        if state in (_OPEN, _CLAIMED):
+        if state in (OPEN, CLAIMED):
             if flags & RST:
                 self._end(key, flow, packet, False, now_us)
                 return
@@ -212,25 +195,25 @@ class TcpObserver:
                 self._payload(key, flow, packet, False, now_us)
             if flags & FIN:
                 self._fin(key, flow, packet, False, now_us)
-        elif state == _SENT:
+        elif state == SENT:
             if flags & RST:
-                flow.state = _DONE
+                flow.state = DONE
                 self._fail(key, flow.probe, "refused", flow.time_us)
             elif flags & SYN:
-                flow.state = _ANSWERED
+                flow.state = ANSWERED
                 flow.peer_seq = packet.seq
-        elif state == _ANSWERED:
+        elif state == ANSWERED:
             if packet.payload_length:
                 self._complete(key, flow)
                 self._payload(key, flow, packet, False, now_us)
-        elif state == _ODD:
+        elif state == ODD:
             if flags & RST:
                 self._odd_refused(key, flow)
             else:
-                flow.state = _OPEN
+                flow.state = OPEN
 
-    def _odd_refused(self, key: _Key, flow: _Flow) -> None:
-        flow.state = _DONE
+    def _odd_refused(self, key: _Key, flow: TcpFlow) -> None:
+        flow.state = DONE
         probe = flow.probe
         if flow.alike or probe in ("fin", "null", "xmas") or (probe == "ack" and key[3] < _EPHEMERAL):
             self._fail(key, probe, "refused", flow.time_us)
@@ -245,18 +228,18 @@ class TcpObserver:
             packet.vlan,
         )
         flow = self._flows.get(key)
-        if flow is None or flow.state not in (_SENT, _CLAIMED, _ODD):
+        if flow is None or flow.state not in (SENT, CLAIMED, ODD):
             return
         if packet.icmp_type == (3 if packet.protocol == ICMP else 1):
-            if flow.state == _ODD:
+            if flow.state == ODD:
                 self._odd_refused(key, flow)
             else:
                 self._fail(key, flow.probe, "refused", flow.time_us)
-        flow.state = _DONE
+        flow.state = DONE
 
     # both
 
-    def _payload(self, key: _Key, flow: _Flow, packet: Packet, forward: bool, now_us: int) -> None:
+    def _payload(self, key: _Key, flow: TcpFlow, packet: Packet, forward: bool, now_us: int) -> None:
         way = 1 if forward else 2
         first = not flow.data & way
         if first:
@@ -276,22 +259,22 @@ class TcpObserver:
             flow.ssh = self.ssh.begin(key, packet, forward, now_us, sure=flow.probe != "")
             self.applications.gathering.speaks((key[0], key[2], key[3], key[4]), "ssh")
         elif first:
-            flow.app = self.applications.begin(key, packet, forward, now_us, _first_number(flow, forward))
+            flow.app = self.applications.begin(key, packet, forward, now_us, first_number(flow, forward))
 
-    def _complete(self, key: _Key, flow: _Flow) -> None:
-        flow.state = _OPEN
+    def _complete(self, key: _Key, flow: TcpFlow) -> None:
+        flow.state = OPEN
         target = (key[0], key[2], key[3], key[4])
         if self._known.get(target) is None:
             self._known.put(target, True)
         self.services.connected(target, flow.time_us)
 
-    def _end(self, key: _Key, flow: _Flow, packet: Packet, forward: bool, now_us: int) -> None:
+    def _end(self, key: _Key, flow: TcpFlow, packet: Packet, forward: bool, now_us: int) -> None:
         """A RST."""
         self._contact(key, flow, packet, forward)
-        flow.state = _DONE
+        flow.state = DONE
         self._close(flow, now_us)
 
-    def _fin(self, key: _Key, flow: _Flow, packet: Packet, forward: bool, now_us: int) -> None:
+    def _fin(self, key: _Key, flow: TcpFlow, packet: Packet, forward: bool, now_us: int) -> None:
         self._contact(key, flow, packet, forward)
         flow.fins |= 1 if forward else 2
         if flow.ssh is not None:
@@ -299,7 +282,7 @@ class TcpObserver:
         if flow.app is not None and flow.fins == 3:
             self._close(flow, now_us)
 
-    def _close(self, flow: _Flow, now_us: int) -> None:
+    def _close(self, flow: TcpFlow, now_us: int) -> None:
         """Nothing more will come."""
         if flow.ssh is not None:
             self.ssh.close(flow.ssh, now_us)
@@ -308,9 +291,9 @@ class TcpObserver:
             self.applications.close(flow.app, now_us)
             flow.app = None
 
-    def _contact(self, key: _Key, flow: _Flow, packet: Packet, forward: bool) -> None:
+    def _contact(self, key: _Key, flow: TcpFlow, packet: Packet, forward: bool) -> None:
         """The first sign of a connection's end."""
-        if self.beacons is not None and not flow.fins and flow.peer_seq >= 0 and flow.state == _OPEN:
+        if self.beacons is not None and not flow.fins and flow.peer_seq >= 0 and flow.state == OPEN:
             pair = key[0], key[2], key[3], key[4]
             self.beacons.ended(pair, flow.time_us, (flow.seq, flow.peer_seq), packet, forward)
 
@@ -321,14 +304,14 @@ class TcpObserver:
         if self._known.get((source, destination, port, vlan)) is None:
             self._facts.failed((source, destination, vlan, probe, outcome), time_us, port)
 
-    def _give_up(self, key: _Key, flow: _Flow) -> None:
+    def _give_up(self, key: _Key, flow: TcpFlow) -> None:
         """No answer, or none of the initiator's to the answer."""
         state = flow.state
-        if state in (_SENT, _ANSWERED):
-            flow.state = _DONE
-            self._fail(key, flow.probe, "unanswered" if state == _SENT else "half_open", flow.time_us)
-        elif state == _ODD:
-            flow.state = _DONE
+        if state in (SENT, ANSWERED):
+            flow.state = DONE
+            self._fail(key, flow.probe, "unanswered" if state == SENT else "half_open", flow.time_us)
+        elif state == ODD:
+            flow.state = DONE
             if flow.alike or flow.probe in ("fin", "null", "xmas"):
                 self._fail(key, flow.probe, "unanswered", flow.time_us)
 
@@ -370,18 +353,3 @@ class TcpObserver:
             **self.applications.counters(),
             **(self.beacons.counters() if self.beacons is not None else {}),
         }
-
-
-def _first_number(flow: _Flow, forward: bool) -> int | None:
-    """The sequence number of a direction's first byte, None if its SYN was not seen."""
-    before = (flow.seq if flow.probe in ("syn", "connect") else -1) if forward else flow.peer_seq
-    return (before + 1) % _WRAP if before >= 0 else None
-
-
-def _settled(flow: _Flow, forward: bool) -> int:
-    """See TcpObserver.feed. Whoever reads payloads of a flow must show here while it is not done with it."""
-    if flow.state != _OPEN and not (forward and flow.state == _CLAIMED):
-        return UNSETTLED
-    if flow.ssh is not None or flow.app is not None:
-        return READ
-    return SETTLED if flow.data & (1 if forward else 2) else SETTLED_EMPTY
