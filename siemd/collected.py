@@ -14,6 +14,8 @@ def collected_here(config: Config, platform: str = sys.platform) -> Collected:
     sources = config.sources
     windows = sources.windows_events  # type: ignore[attr-defined]
     journal = sources.journal  # type: ignore[attr-defined]
+    sensor = sources.sniffer.sensor  # type: ignore[attr-defined]
+    unwanted = {"dns_query": not sensor.dns_queries, "connection": not sensor.connections}
     missing = {
         NETWORK: "" if sources.sniffer.enabled else "sources.sniffer is switched off",  # type: ignore[attr-defined]
         USAGE: "" if sources.metrics.enabled else "sources.metrics is switched off",  # type: ignore[attr-defined]
@@ -23,7 +25,7 @@ def collected_here(config: Config, platform: str = sys.platform) -> Collected:
     return Collected(
         missing={platform: reason for platform, reason in missing.items() if reason},
         channels=frozenset(name.lower() for name in windows.channels),
-        facts=frozenset(FACTS) - (frozenset() if sources.sniffer.sensor.dns_queries else {"dns_query"}),  # type: ignore[attr-defined]
+        facts=frozenset(kind for kind in FACTS if not unwanted.get(kind, False)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -142,6 +143,14 @@ def test_honest_sessions_raise_nothing(lab: Lab, sshd: Sshd, store: Store, make_
     tries = siemd.rows("SELECT * FROM logs WHERE event_type = 'ssh_auth' AND source_ip = '10.66.0.3'")
     assert sum(row["count"] for row in tries) >= 22
     assert siemd.alerts() == []
+    sessions = siemd.rows("SELECT * FROM connections WHERE source_ip = '10.66.0.3' AND destination_port = 22")
+    assert len(sessions) >= 22
+    for session in sessions:
+        assert session["state"].startswith(("closed", "reset_by_")), session
+        assert min(session["source_bytes"], session["destination_bytes"]) > 1000, "the key exchange alone is more"
+        assert min(session["source_packets"], session["destination_packets"]) > 5
+        assert 0 < session["duration_s"] < 60
+        assert json.loads(session["fields"])["service"] == "ssh"
 
 
 @pytest.fixture

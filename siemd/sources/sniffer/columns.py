@@ -77,11 +77,11 @@ class FlowHash:
 class Columns:
     """What is read of a batch; every array has an entry for each of its frames.
 
-    plain: whether a frame is; the others say nothing where it is not. flags: of TCP, 0 for UDP. empty: without payload.
+    plain: whether a frame is; the others say nothing where it is not. flags: of TCP, 0 for UDP. size: of the payload.
     flow, way: hashes of the flow, and of its direction. banner: whether the payload begins as SSH's does.
     """
 
-    __slots__ = ("banner", "empty", "flags", "flow", "plain", "way")
+    __slots__ = ("banner", "flags", "flow", "plain", "size", "way")
 
     def __init__(self, batch: FrameBatch, hashed: FlowHash) -> None:
         count, size = len(batch), len(batch.memory)
@@ -111,7 +111,7 @@ class Columns:
         self.plain &= (read.tcp_header >= 20) | ~is_tcp
         self.plain &= payload_at <= batch.captured
         self.flags[is_tcp] = batch.memory[(starts + transport_at + 13)[is_tcp]]
-        self.empty = payload_end == payload_at
+        self.size = payload_end - payload_at
         self.flow, self.way = hashed.flow(read.source, read.destination, (vlan << 8 | read.protocol).view(np.uint64))
         begins = gather(batch.memory, np.minimum(starts + payload_at, size - 4), 4)
         self.banner = begins.view("<u4") == _SSH

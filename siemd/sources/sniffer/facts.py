@@ -20,6 +20,8 @@ MAX_LISTED = 1024  # ports or addresses in one fact; a longer list goes on in fu
 MAX_TARGETS = 65_536
 FLOOD_SOURCES = 64  # sources that reach for one host within a tick; beyond, those with a port or two say nothing
 FLOOD_PORTS = 2
+CONNECTIONS_A_TICK = 4096  # records stated in one tick
+UDP_STREAM = 16  # unanswered datagrams of one flow that are a stream (RTP, logs), no probe; scanners send four at most
 
 
 _PORTS = f"the distinct ports, ascending, at most {MAX_LISTED:,}; a longer list goes on in further facts"
@@ -107,6 +109,36 @@ FACTS: dict[str, FactKind] = {
         *APPLICATION_FACTS,
         *SCAN_FACTS,
         *SEGMENT_FACTS,
+        FactKind(
+            "connection",
+            "A TCP connection, or an exchange of UDP datagrams, ended, was silent for `memory`, or the sensor stopped. "
+            "Not: tries that came to nothing (they are probes), DNS questions, datagrams without an answer unless they "
+            f"are {UDP_STREAM} and more. Its time is that of the first packet. At most "
+            f"{CONNECTIONS_A_TICK:,} a tick; the rest wait, and what finds no room is counted. They have a table of "
+            "their own, `connections`. `count`: packets.",
+            ("source_ip", "source_port", "destination_ip", "destination_port", "protocol", "count"),
+            {
+                "state": "closed (both sides ended it), reset_by_source, reset_by_destination, half_closed (one side "
+                "ended it), open (no end was seen) or one_sided (nothing of the destination was seen)",
+                "duration_s": "from the first packet to the last, in seconds",
+                "source_packets": "packets of the source",
+                "destination_packets": "packets of the destination",
+                "source_bytes": "bytes of payload that the source sent, those sent again included",
+                "destination_bytes": "the same of the destination",
+                "service": "http, tls, ssh, ftp … if the protocol was recognised, of this connection or lately of "
+                "another to the same port",
+                "midstream": "whether the beginning of a TCP connection was not seen; then the side with a port below "
+                "1024 is the destination, else who sent the first packet is the source",
+                "vlan": _VLAN,
+            },
+            {
+                "source_ip": "who opened it",
+                "source_port": "the source's port",
+                "destination_ip": "the other side",
+                "destination_port": "the destination's port",
+                "protocol": "tcp or udp",
+            },
+        ),
         FactKind(
             "half_open_backlog",
             "Within one tick at least 64 handshakes with one port were begun and not completed, or SYNs made by hand "

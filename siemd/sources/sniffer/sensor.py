@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec import Meta
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.observers.applications import ApplicationsConfig
 from siemd.sources.sniffer.observers.arp import ArpObserver
+from siemd.sources.sniffer.observers.connections import ConnectionRecords, Traffic
 from siemd.sources.sniffer.observers.cut_headers import CutHeaderObserver
 from siemd.sources.sniffer.observers.dns import DNS_PORT
 from siemd.sources.sniffer.observers.echo import EchoObserver
@@ -49,11 +50,15 @@ class SensorConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     dns_queries: Annotated[
         bool, Meta(description="Whether each DNS question is a fact of its own, for search and for Sigma's DNS rules.")
     ] = True
+    connections: Annotated[
+        bool,
+        Meta(description="Whether each TCP connection and UDP exchange that ended is a record of its own."),
+    ] = True
     max_flows: Annotated[
         int,
         Meta(
             ge=1024,
-            description="Connections and probes remembered at once, for each of TCP and UDP; about 0.5 KB each.",
+            description="Connections and probes remembered at once, for each of TCP and UDP; about 0.6 KB each.",
         ),
     ] = 131_072
     max_hosts: Annotated[
@@ -95,9 +100,10 @@ class Sensor:
         self.changes = Changes()
         self._echo = EchoObserver(answer_timeout_us, config.max_hosts)
         self._arp = ArpObserver(answer_timeout_us, config.max_hosts)
-        self._udp = UdpObserver(answer_timeout_us, config.max_flows, config.max_hosts, self.changes)
+        self._connections = ConnectionRecords(answer_timeout_us, config.max_flows, wanted=config.connections)
+        self._udp = UdpObserver(answer_timeout_us, config.max_flows, config.max_hosts, self.changes, self._connections)
         self._tcp = TcpObserver(
-            answer_timeout_us, config.max_flows, config.max_hosts, config.applications, self.changes
+            answer_timeout_us, config.max_flows, config.max_hosts, config.applications, self.changes, self._connections
         )
         self._sctp = SctpObserver(answer_timeout_us, config.max_hosts)
         self._ip_protocols = IpProtocolObserver(answer_timeout_us, config.max_hosts)
@@ -115,6 +121,7 @@ class Sensor:
             self._sctp,
             self._ip_protocols,
             self._cut_headers,
+            self._connections,
         )
         self._now_us = 0
         self._offset_us = 0
@@ -122,7 +129,9 @@ class Sensor:
         self._next_age_us = 0
         self._behind = 0
         self._leapt = False
-        self.settled = UNSETTLED  # how far the flow of the newest packet is
+        self.settled = UNSETTLED  # how far the flow of the newest packet is …
+        self.traffic: Traffic | None = None  # … and, if it is, what it carried in that direction
+        self.count_skipped: Callable[[], None] = _nothing  # has `traffic` told of packets that were not fed
 
     def clock(self) -> Clock:
         """How the sensor's clock stands."""
@@ -148,6 +157,7 @@ class Sensor:
             protocol = packet.protocol
             if protocol == TCP:
                 self.settled = self._tcp.feed(packet, self._now_us)
+                self.traffic = self._tcp.traffic
                 if packet.payload and DNS_PORT in (packet.source_port, packet.destination_port):
                     self.settled = UNSETTLED
                     self._segment.dns_stream(packet, self._now_us)
@@ -155,6 +165,7 @@ class Sensor:
                 self.settled = UNSETTLED
             elif protocol == UDP and packet.destination_port:
                 self.settled = self._udp.feed(packet, self._now_us)
+                self.traffic = self._udp.traffic
                 if packet.destination_port in PORTS or packet.source_port in PORTS:
                     self.settled = UNSETTLED
                     self._segment.udp(packet, self._now_us)
@@ -208,6 +219,7 @@ class Sensor:
 
     def finish(self) -> list[NetworkEvent]:
         """End of input: state everything still held."""
+        self.count_skipped()
         self._echo.finish()
         self._arp.finish()
         self._udp.finish()
@@ -217,7 +229,8 @@ class Sensor:
         now_us = self._now_us
         facts = self._echo.tick(now_us) + self._arp.tick(now_us) + self._udp.tick(now_us)
         facts += self._sctp.tick(now_us) + self._ip_protocols.tick(now_us) + self._cut_headers.tick(now_us)
-        return facts + self._segment.tick(now_us) + self._tcp.finish(now_us)
+        facts += self._segment.tick(now_us) + self._tcp.finish(now_us)
+        return facts + self._connections.finish()
 
     def counters(self) -> dict[str, int]:
         """How much the observers hold, and what they forgot or judged early because of their caps, by name."""
@@ -252,5 +265,10 @@ class Sensor:
             facts += observer.tick(now_us)
         if now_us >= self._next_age_us:
             self._next_age_us = now_us + self._memory_us
+            self.count_skipped()
             for observer in self._observers:
                 observer.age()
+
+
+def _nothing() -> None:
+    pass

@@ -2,6 +2,9 @@
 
 A table of hashes with one place for each: a newcomer takes the place of who was there, which costs time and no fact,
 for a packet that is not skipped is merely looked at.
+
+What is skipped is counted beside it, and told to the flow before that flow can end: by whoever takes its place, by its
+next SYN, FIN or RST, and by all that makes doubtful what is settled.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from siemd.sources.sniffer.columns import Columns, FlowHash, Hashes
-from siemd.sources.sniffer.frames import Mask
+from siemd.sources.sniffer.frames import Mask, Numbers
+from siemd.sources.sniffer.observers.connections import Traffic
 from siemd.sources.sniffer.packet import FIN, RST, SYN
 from siemd.sources.sniffer.state import READ, SETTLED, UNSETTLED
 
-_BITS = 18  # 2.4 MB, whatever comes
+_BITS = 18  # 8.6 MB, whatever comes, and the dict of `_traffic`
 _SHIFT = np.uint64(64 - _BITS)
 
 
@@ -27,6 +31,10 @@ class Settled:
         self.hashed = FlowHash()
         self._ways = np.zeros(1 << _BITS, dtype=np.uint64)
         self._levels = np.zeros(1 << _BITS, dtype=np.uint8)
+        self._packets = np.zeros(1 << _BITS, dtype=np.int64)  # skipped and not yet told, as the next two
+        self._bytes = np.zeros(1 << _BITS, dtype=np.int64)
+        self._newest_us = np.zeros(1 << _BITS, dtype=np.int64)
+        self._traffic: dict[int, Traffic] = {}
         self.is_empty = True
 
     def skipped(self, columns: Columns) -> tuple[Mask, Mask]:
@@ -42,11 +50,27 @@ class Settled:
                 self._unsettle(ways)
         levels = np.where(columns.plain, self._levels_of(columns.way), UNSETTLED)
         back = np.where(columns.plain, self._levels_of(self.hashed.back(columns.way)), UNSETTLED)
-        skipped = (levels == SETTLED) | ((levels != UNSETTLED) & columns.empty)
+        skipped = (levels == SETTLED) | ((levels != UNSETTLED) & (columns.size == 0))
         return skipped & ~columns.banner, (levels == SETTLED) | (back == SETTLED)
 
-    def settle(self, columns: Columns, indices: Sequence[int], levels: Sequence[int]) -> None:
-        """Remember how far the flows of these plain frames of a batch are settled, unless they had SYN, FIN or RST."""
+    def count(self, columns: Columns, times_us: Numbers, skipped: npt.NDArray[np.intp]) -> None:
+        """These frames of a batch were skipped."""
+        places = (columns.way[skipped] >> _SHIFT).astype(np.intp)
+        np.add.at(self._packets, places, 1)
+        np.add.at(self._bytes, places, columns.size[skipped])
+        np.maximum.at(self._newest_us, places, times_us[skipped])
+
+    def tell(self) -> None:
+        """Tell every flow what was skipped of it."""
+        self._tell(np.flatnonzero(self._packets))
+
+    def settle(
+        self, columns: Columns, indices: Sequence[int], levels: Sequence[int], traffic: Sequence[Traffic]
+    ) -> None:
+        """Remember how far the flows of these plain frames of a batch are settled, unless they had SYN, FIN or RST.
+
+        traffic: of each, which is to be told what is skipped of it.
+        """
         if not indices:
             return
         chosen, level = np.asarray(indices, dtype=np.intp), np.asarray(levels, dtype=np.uint8)
@@ -56,20 +80,36 @@ class Settled:
             calm &= (level != SETTLED) | ~np.isin(flows, flows[level == READ])
         ways = columns.way[chosen[calm]]
         places = (ways >> _SHIFT).astype(np.intp)
+        self._tell(np.unique(places))
         self._ways[places] = ways
         self._levels[places] = level[calm]
+        for place, number in zip(places.tolist(), np.flatnonzero(calm).tolist(), strict=True):
+            self._traffic[place] = traffic[number]
         self.is_empty = False
 
     def forget(self) -> None:
         """Nothing is settled."""
         if not self.is_empty:
+            self.tell()
             self._ways[:] = 0
+            self._traffic.clear()
             self.is_empty = True
 
     def _unsettle(self, ways: Hashes) -> None:
         """These directions are not settled."""
         places = (ways >> _SHIFT).astype(np.intp)
-        self._ways[places[self._ways[places] == ways]] = 0
+        places = places[self._ways[places] == ways]
+        self._tell(places)
+        self._ways[places] = 0
+
+    def _tell(self, places: npt.NDArray[np.intp]) -> None:
+        """Tell the flows at these places, each given once, what was skipped of them."""
+        places = places[self._packets[places] > 0]
+        columns = places, self._packets[places], self._bytes[places], self._newest_us[places]
+        for place, packets, size, newest_us in zip(*(column.tolist() for column in columns), strict=True):
+            self._traffic[place].add(packets, size, newest_us)
+        for counts in (self._packets, self._bytes, self._newest_us):
+            counts[places] = 0
 
     def _levels_of(self, ways: Hashes) -> npt.NDArray[np.uint8]:
         places = (ways >> _SHIFT).astype(np.intp)

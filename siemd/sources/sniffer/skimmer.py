@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.columns import Columns
 from siemd.sources.sniffer.decode import Decoder
 from siemd.sources.sniffer.frames import FrameBatch, Mask
+from siemd.sources.sniffer.observers.connections import Traffic
 from siemd.sources.sniffer.packet import FIN, RST, SYN, TCP, Packet
 from siemd.sources.sniffer.sensor import SET_BACK_US, Sensor
 from siemd.sources.sniffer.settled import Settled
@@ -30,6 +32,7 @@ class Skimmer:
         self._sensor = sensor
         self._settled = Settled()
         self._number = sensor.changes.number
+        sensor.count_skipped = self._settled.tell
         self._taken = 0
         self.skipped = 0
 
@@ -64,31 +67,35 @@ class Skimmer:
         about = zip(wanted.tolist(), columns.plain[wanted].tolist(), known[wanted].tolist(), strict=True)
         indices: list[int] = []
         levels: list[int] = []
+        traffic: list[Traffic] = []
         for (index, plain, settled), packet in zip(about, self._decoder.decode_each(chosen), strict=True):
             if packet is None:
                 continue
             self._taken += 1
             yield packet
             level = sensor.settled
-            if level and plain:
+            if level and plain and sensor.traffic is not None:
                 indices.append(index)
                 levels.append(level)
+                traffic.append(sensor.traffic)
             if plain:
                 doubtful = settled and level in (UNSETTLED, READ)
             else:
                 doubtful = level == READ or _is_odd(packet)
             if not doubtful and changes.number == number:
                 continue
+            self._count(columns, batch, np.flatnonzero(skipped[:index]))
             self.forget()
-            self._count(int(skipped[:index].sum()))
             yield from self._all(batch.only(slice(index + 1, len(batch))))
             return
-        self._count(len(batch) - len(wanted))
-        self._settled.settle(columns, indices, levels)
+        self._count(columns, batch, np.flatnonzero(skipped))
+        self._settled.settle(columns, indices, levels, traffic)
 
-    def _count(self, skipped: int) -> None:
-        self.skipped += skipped
-        self._taken += skipped
+    def _count(self, columns: Columns, batch: FrameBatch, skipped: npt.NDArray[np.intp]) -> None:
+        if len(skipped):
+            self._settled.count(columns, batch.times_us, skipped)
+        self.skipped += len(skipped)
+        self._taken += len(skipped)
 
     def _all(self, batch: FrameBatch) -> Iterator[Packet]:
         for packet in self._decoder.decode_each(batch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -28,15 +28,21 @@ class Aging(Generic[K, V]):
     be None. Costs no time stamps and no list: a hit in the young generation is one dict lookup.
     """
 
-    __slots__ = ("_changes", "_half", "_old", "_young", "evicted")
+    __slots__ = ("_changes", "_forgotten", "_half", "_old", "_young", "evicted")
 
-    def __init__(self, cap: int, changes: Changes | None = None) -> None:
-        """changes: counts the generations, which may be those of several maps."""
+    def __init__(
+        self,
+        cap: int,
+        changes: Changes | None = None,
+        forgotten: Callable[[dict[K, V]], None] | None = None,
+    ) -> None:
+        """changes: counts the generations, which may be those of several maps. forgotten: is told what is forgotten."""
         self._half = max(1, cap // 2)
         self._young: dict[K, V] = {}
         self._old: dict[K, V] = {}
         self.evicted = 0
         self._changes = changes
+        self._forgotten = forgotten
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -59,10 +65,11 @@ class Aging(Generic[K, V]):
 
     def age(self) -> None:
         """Begin a new generation; the old one is forgotten."""
-        self._old = self._young
-        self._young = {}
+        old, self._old, self._young = self._old, self._young, {}
         if self._changes is not None:
             self._changes.number += 1
+        if self._forgotten is not None and old:
+            self._forgotten(old)
 
 
 class Deadlines(Generic[V]):

@@ -130,7 +130,7 @@ def test_a_banner_in_the_midst_is_seen() -> None:
     frames.insert(350, Frame(frames[350].time_us, banner, len(banner)))
     stream = Stream(Sensor(SensorConfig()))
     facts = fed(stream, frames, 100) + stream.sensor.finish()
-    assert [fact.event_type for fact in facts] == ["ssh_auth"]
+    assert [fact.event_type for fact in facts] == ["ssh_auth", "connection"]
     assert stream.settled_packets > 100
 
 
@@ -176,7 +176,7 @@ class TestColumns:
             assert packet.protocol in (TCP, UDP)
             assert not packet.fragment
             assert columns.flags[index] == packet.flags
-            assert columns.empty[index] == (packet.payload_length == 0)
+            assert columns.size[index] == packet.payload_length
             if packet.payload[:4] == b"SSH-":
                 assert columns.banner[index]
             way, flow = int(columns.way[index]), int(columns.flow[index])

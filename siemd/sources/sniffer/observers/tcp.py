@@ -5,6 +5,7 @@ from __future__ import annotations
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.observers.applications import ApplicationObserver, ApplicationsConfig
 from siemd.sources.sniffer.observers.beacons import BeaconObserver
+from siemd.sources.sniffer.observers.connections import ConnectionRecords, Key, Traffic
 from siemd.sources.sniffer.observers.os_probes import SHORTEST_HEADER, OsProbes
 from siemd.sources.sniffer.observers.service_probes import ServiceProbes
 from siemd.sources.sniffer.observers.ssh import SshObserver
@@ -13,6 +14,8 @@ from siemd.sources.sniffer.observers.tcp_flow import (
     ANSWERED,
     CLAIMED,
     DONE,
+    GONE,
+    LATE,
     ODD,
     OPEN,
     SENT,
@@ -26,8 +29,6 @@ from siemd.sources.sniffer.state import UNSETTLED, Aging, Changes, Deadlines
 
 _EPHEMERAL = 32_768
 
-_Key = tuple[bytes, int, bytes, int, int]
-
 
 class TcpObserver:
     """States `tcp_probe`, `half_open_backlog` and, through others, what payloads tell. feed takes TCP packets only."""
@@ -39,10 +40,13 @@ class TcpObserver:
         max_hosts: int,
         applications: ApplicationsConfig,
         changes: Changes,
+        records: ConnectionRecords,
     ) -> None:
-        """changes: what `feed` said of flows holds until its number changes."""
-        self._flows: Aging[_Key, TcpFlow] = Aging(max_flows, changes)
-        self._deadlines: Deadlines[tuple[_Key, TcpFlow]] = Deadlines(answer_timeout_us, max_flows)
+        """changes: what `feed` said of flows holds until its number changes. records: are told of connections."""
+        self.traffic: Traffic | None = None  # of the newest packet's flow, in its direction
+        self._records = records
+        self._flows: Aging[Key, TcpFlow] = Aging(max_flows, changes, self._forgotten)
+        self._deadlines: Deadlines[tuple[Key, TcpFlow]] = Deadlines(answer_timeout_us, max_flows)
         self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(max_hosts)
         self._numbers: Aging[tuple[bytes, bytes, int, str], tuple[int, int]] = Aging(max_hosts)
         self._facts = TcpFacts(max_hosts)
@@ -68,6 +72,8 @@ class TcpObserver:
         flow = self._flows.get(key)
         if flow is not None:
             self._forward(key, flow, packet, now_us)
+            if flow.state != GONE:
+                self.traffic = flow.count_sent(packet)
             return settled(flow, True)
         reverse = (destination, destination_port, source, source_port, vlan)
         flow = self._flows.get(reverse)
@@ -75,11 +81,12 @@ class TcpObserver:
             self._first(key, reverse, packet, now_us)
             return UNSETTLED
         self._backward(reverse, flow, packet, now_us)
+        self.traffic = flow.count_received(packet)
         return settled(flow, False)
 
     # a packet of no known flow
 
-    def _first(self, key: _Key, reverse: _Key, packet: Packet, now_us: int) -> None:
+    def _first(self, key: Key, reverse: Key, packet: Packet, now_us: int) -> None:
         if packet.header_length >= SHORTEST_HEADER:
             self.os_probes.tcp(packet)
         flags = packet.flags & TCP_FLAGS
@@ -88,15 +95,18 @@ class TcpObserver:
         elif flags & (SYN | ACK) == SYN:
             self._begin(key, packet, now_us, "syn" if raw_syn(packet) else "connect")
         elif flags & SYN:  # the SYN came before the capture, or by another way
-            self._flows.put(reverse, TcpFlow(OPEN, "", 0, packet.time_us))
+            flow = TcpFlow(OPEN, "", 0, packet.time_us, sent=Traffic(0, 0, packet.time_us))
+            self._flows.put(reverse, flow)
+            flow.count_received(packet)
         elif not (probe := odd_probe(packet, flags)) or not self._odd(key, packet, now_us, probe):
             flow = TcpFlow(OPEN, "", packet.seq, packet.time_us)
             self._flows.put(key, flow)
             if packet.payload_length:
+                flow.sent = Traffic(1, packet.payload_length, packet.time_us)
                 self._payload(key, flow, packet, True, now_us)
 
     def _begin(
-        self, key: _Key, packet: Packet, now_us: int, probe: str, *, odd: bool = False, alike: bool = False
+        self, key: Key, packet: Packet, now_us: int, probe: str, *, odd: bool = False, alike: bool = False
     ) -> None:
         flow = TcpFlow(ODD if odd else SENT, probe, packet.seq, packet.time_us, alike)
         self._flows.put(key, flow)
@@ -104,7 +114,7 @@ class TcpObserver:
         if early is not None:
             self._give_up(*early)
 
-    def _odd(self, key: _Key, packet: Packet, now_us: int, probe: str) -> bool:
+    def _odd(self, key: Key, packet: Packet, now_us: int, probe: str) -> bool:
         """Wait for the answer to a packet that opens nothing; False if it is more likely a connection's."""
         alike = False
         if probe in ("ack", "maimon"):
@@ -120,7 +130,7 @@ class TcpObserver:
         self._numbers.put(pair, (seq, ack))
         return before is not None and (before[0] == seq or before[1] == ack)
 
-    def _orphan_reset(self, reverse: _Key, packet: Packet) -> None:
+    def _orphan_reset(self, reverse: Key, packet: Packet) -> None:
         """A RST to a flow of which nothing was seen: perhaps the answer to a probe that takes another way."""
         attacker, _, victim, _, vlan = reverse
         self._flows.put(reverse, TcpFlow(DONE, "", 0, packet.time_us))
@@ -135,7 +145,7 @@ class TcpObserver:
 
     # a packet from who sent the first one
 
-    def _forward(self, key: _Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
+    def _forward(self, key: Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
         flags = packet.flags & TCP_FLAGS
         state = flow.state
         if state in (OPEN, CLAIMED) and not flags & (SYN | RST):
@@ -148,9 +158,9 @@ class TcpObserver:
                 self._again(key, flow, packet, now_us)
         elif flags & RST:
             self._forward_reset(key, flow, packet, now_us)
-        elif state in (SENT, ANSWERED):
+        elif state in (SENT, ANSWERED) or (state == LATE and (packet.payload_length or flow.peer_seq >= 0)):
             if flags & ACK:
-                if state == ANSWERED:
+                if flow.peer_seq >= 0:
                     self._complete(key, flow)
                 else:
                     flow.state = CLAIMED
@@ -159,14 +169,16 @@ class TcpObserver:
         elif state == ODD and packet.seq != flow.seq and flow.probe in ("ack", "maimon"):
             flow.state = OPEN  # a connection after all, of which the sensor did not see the beginning
 
-    def _again(self, key: _Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
+    def _again(self, key: Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
         """A SYN on a known flow: a duplicate, or the ports are used again."""
         if packet.seq == flow.seq and flow.probe in ("syn", "connect"):
             return
         self._close(flow, now_us)
+        self._record(key, flow, "", now_us)
+        flow.state = GONE
         self._begin(key, packet, now_us, "syn" if raw_syn(packet) else "connect")
 
-    def _forward_reset(self, key: _Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
+    def _forward_reset(self, key: Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
         if flow.state in (SENT, ANSWERED):
             # The system's own RST after a SYN-ACK is how a scanner's open port looks; for a SYN of the system's own it
             # is a program that gave up, as browsers do when the other address family was faster.
@@ -179,40 +191,42 @@ class TcpObserver:
 
     # a packet from the other side
 
-    def _backward(self, key: _Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
+    def _backward(self, key: Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
         flags = packet.flags & TCP_FLAGS
         if flow.state == CLAIMED:
             if flags & RST:
                 self._fail(key, flow.probe, "refused", flow.time_us)
             else:
                 self._complete(key, flow)
-        state = flow.state
-        if state in (OPEN, CLAIMED):
-            if flags & RST:
-                self._end(key, flow, packet, False, now_us)
-                return
+        if flow.state not in (OPEN, CLAIMED):
+            self._answer(key, flow, packet, now_us)
+        elif flags & RST:
+            self._end(key, flow, packet, False, now_us)
+        else:
             if packet.payload_length:
                 self._payload(key, flow, packet, False, now_us)
             if flags & FIN:
                 self._fin(key, flow, packet, False, now_us)
-        elif state == SENT:
-            if flags & RST:
-                flow.state = DONE
-                self._fail(key, flow.probe, "refused", flow.time_us)
-            elif flags & SYN:
-                flow.state = ANSWERED
-                flow.peer_seq = packet.seq
-        elif state == ANSWERED:
-            if packet.payload_length:
-                self._complete(key, flow)
-                self._payload(key, flow, packet, False, now_us)
-        elif state == ODD:
+
+    def _answer(self, key: Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
+        """A packet from the other side of what is no connection yet."""
+        flags, state = packet.flags, flow.state
+        if state == ODD:
             if flags & RST:
                 self._odd_refused(key, flow)
             else:
                 flow.state = OPEN
+        elif state == SENT and flags & RST:
+            flow.state = DONE
+            self._fail(key, flow.probe, "refused", flow.time_us)
+        elif state in (SENT, LATE) and flags & (SYN | RST) == SYN:
+            flow.state = ANSWERED
+            flow.peer_seq = packet.seq
+        elif state in (ANSWERED, LATE) and flow.peer_seq >= 0 and packet.payload_length:
+            self._complete(key, flow)
+            self._payload(key, flow, packet, False, now_us)
 
-    def _odd_refused(self, key: _Key, flow: TcpFlow) -> None:
+    def _odd_refused(self, key: Key, flow: TcpFlow) -> None:
         flow.state = DONE
         probe = flow.probe
         if flow.alike or probe in ("fin", "null", "xmas") or (probe == "ack" and key[3] < _EPHEMERAL):
@@ -239,7 +253,7 @@ class TcpObserver:
 
     # both
 
-    def _payload(self, key: _Key, flow: TcpFlow, packet: Packet, forward: bool, now_us: int) -> None:
+    def _payload(self, key: Key, flow: TcpFlow, packet: Packet, forward: bool, now_us: int) -> None:
         way = 1 if forward else 2
         first = not flow.data & way
         if first:
@@ -261,26 +275,29 @@ class TcpObserver:
         elif first:
             flow.app = self.applications.begin(key, packet, forward, now_us, first_number(flow, forward))
 
-    def _complete(self, key: _Key, flow: TcpFlow) -> None:
+    def _complete(self, key: Key, flow: TcpFlow) -> None:
         flow.state = OPEN
         target = (key[0], key[2], key[3], key[4])
         if self._known.get(target) is None:
             self._known.put(target, True)
         self.services.connected(target, flow.time_us)
 
-    def _end(self, key: _Key, flow: TcpFlow, packet: Packet, forward: bool, now_us: int) -> None:
+    def _end(self, key: Key, flow: TcpFlow, packet: Packet, forward: bool, now_us: int) -> None:
         """A RST."""
         self._contact(key, flow, packet, forward)
+        self._record(key, flow, "reset_by_source" if forward else "reset_by_destination", now_us)
         flow.state = DONE
         self._close(flow, now_us)
 
-    def _fin(self, key: _Key, flow: TcpFlow, packet: Packet, forward: bool, now_us: int) -> None:
+    def _fin(self, key: Key, flow: TcpFlow, packet: Packet, forward: bool, now_us: int) -> None:
         self._contact(key, flow, packet, forward)
         flow.fins |= 1 if forward else 2
         if flow.ssh is not None:
             self.ssh.close(flow.ssh, now_us)
-        if flow.app is not None and flow.fins == 3:
-            self._close(flow, now_us)
+        if flow.fins == 3:
+            if flow.app is not None:
+                self._close(flow, now_us)
+            self._record(key, flow, "closed", now_us)
 
     def _close(self, flow: TcpFlow, now_us: int) -> None:
         """Nothing more will come."""
@@ -291,24 +308,42 @@ class TcpObserver:
             self.applications.close(flow.app, now_us)
             flow.app = None
 
-    def _contact(self, key: _Key, flow: TcpFlow, packet: Packet, forward: bool) -> None:
+    def _record(self, key: Key, flow: TcpFlow, state: str, now_us: int) -> None:
+        """The flow ended so, if it was a connection."""
+        if not flow.recorded and flow.is_connection:
+            flow.recorded = True
+            self._records.ended(flow.connection(key, state, self._service(key, flow)), now_us)
+
+    def _forgotten(self, flows: dict[Key, TcpFlow]) -> None:
+        for key, flow in flows.items():
+            if not flow.recorded and flow.is_connection:
+                flow.recorded = True
+                self._records.forgotten(flow.connection(key, "", self._service(key, flow)))
+
+    def _service(self, key: Key, flow: TcpFlow) -> str:
+        source, source_port, destination, port, vlan = key
+        about = self.applications.gathering.about
+        service = about((source, destination, port, vlan)).service
+        return service or (about((destination, source, source_port, vlan)).service if flow.midstream else "")
+
+    def _contact(self, key: Key, flow: TcpFlow, packet: Packet, forward: bool) -> None:
         """The first sign of a connection's end."""
         if self.beacons is not None and not flow.fins and flow.peer_seq >= 0 and flow.state == OPEN:
             pair = key[0], key[2], key[3], key[4]
             self.beacons.ended(pair, flow.time_us, (flow.seq, flow.peer_seq), packet, forward)
 
-    def _fail(self, key: _Key, probe: str, outcome: str, time_us: int) -> None:
+    def _fail(self, key: Key, probe: str, outcome: str, time_us: int) -> None:
         source, _, destination, port, vlan = key
         if probe == "syn" or (probe == "connect" and outcome != "refused"):  # a service that is down refuses systems
             self._facts.unfinished(source, destination, port, vlan, time_us)
         if self._known.get((source, destination, port, vlan)) is None:
             self._facts.failed((source, destination, vlan, probe, outcome), time_us, port)
 
-    def _give_up(self, key: _Key, flow: TcpFlow) -> None:
+    def _give_up(self, key: Key, flow: TcpFlow) -> None:
         """No answer, or none of the initiator's to the answer."""
         state = flow.state
         if state in (SENT, ANSWERED):
-            flow.state = DONE
+            flow.state = LATE
             self._fail(key, flow.probe, "unanswered" if state == SENT else "half_open", flow.time_us)
         elif state == ODD:
             flow.state = DONE
@@ -327,6 +362,8 @@ class TcpObserver:
         """Give up waiting, and state it."""
         for key, flow in self._deadlines.rest():
             self._give_up(key, flow)
+        for _ in range(2):
+            self._flows.age()
         facts = self._facts.tick() + self.os_probes.tick() + self.services.tick()
         facts += self.ssh.finish() + self.applications.finish(now_us)
         return facts + self.beacons.tick(now_us) if self.beacons is not None else facts

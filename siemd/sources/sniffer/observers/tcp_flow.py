@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from siemd.sources.sniffer.observers.connections import Connection, Key, Traffic
+from siemd.sources.sniffer.packet import TCP, Packet
 from siemd.sources.sniffer.state import READ, SETTLED, SETTLED_EMPTY, UNSETTLED
 
 if TYPE_CHECKING:
@@ -14,8 +16,9 @@ if TYPE_CHECKING:
 
 # States of a flow. SENT: a SYN; ANSWERED: its SYN-ACK; CLAIMED: the initiator went on, but no answer was seen (the
 # sensor sees one side, or a scanner pretends); OPEN: completed, or seen from the middle on; ODD: a lone packet that
-# opens nothing (FIN, NULL, XMAS, Maimon, ACK probe); DONE: judged.
-SENT, ANSWERED, CLAIMED, OPEN, ODD, DONE = range(6)
+# opens nothing (FIN, NULL, XMAS, Maimon, ACK probe); LATE: judged, but what was missed may still come; DONE: judged;
+# GONE: its ports are used again.
+SENT, ANSWERED, CLAIMED, OPEN, ODD, LATE, DONE, GONE = range(8)
 
 _WRAP = 1 << 32
 
@@ -25,7 +28,8 @@ class TcpFlow(msgspec.Struct, gc=False):  # nothing that it refers to refers to 
 
     seq: of the first packet. alike: its numbers are those of the probe before, as no real connection's are.
     data: bit 1 the initiator sent data, bit 2 the other side did. fins: likewise. peer_seq: the other side's first
-    number, -1 if not seen. ssh, app: while something is to be learnt from the payload, by whom.
+    number, -1 if not seen. ssh, app: while something is to be learnt from the payload, by whom. sent: of the
+    initiator, None for one packet without payload; received: None for nothing. recorded: its record is made.
     """
 
     state: int
@@ -38,6 +42,45 @@ class TcpFlow(msgspec.Struct, gc=False):  # nothing that it refers to refers to 
     peer_seq: int = -1
     ssh: SshConnection | None = None
     app: Conversation | None = None
+    sent: Traffic | None = None
+    received: Traffic | None = None
+    recorded: bool = False
+
+    @property
+    def midstream(self) -> bool:
+        """Whether its beginning was not seen."""
+        return self.probe not in ("syn", "connect")
+
+    @property
+    def is_connection(self) -> bool:
+        """Whether it came to be one: no probe, no refused try, no lone packet."""
+        if self.state not in (OPEN, CLAIMED):
+            return False
+        return self.data != 0 or (self.received is not None and (self.sent is None or self.sent.packets > 0))
+
+    def connection(self, key: Key, state: str, service: str) -> Connection:
+        """What its record tells. state: how it ended, "" if that was not seen."""
+        state = state or ("half_closed" if self.fins else "open")
+        sent, received = self.sent or Traffic(1, 0, self.time_us), self.received
+        if received is None:
+            received, state = Traffic(0, 0, self.time_us), "one_sided"
+        return Connection(key, TCP, self.time_us, sent, received, state, service, self.midstream)
+
+    def count_sent(self, packet: Packet) -> Traffic:
+        """One more packet of the initiator; returns what it sent so far."""
+        if self.sent is None:
+            self.sent = Traffic(1, 0, self.time_us)
+        self.sent.add(1, packet.payload_length, packet.time_us)
+        return self.sent
+
+    def count_received(self, packet: Packet) -> Traffic | None:
+        """One more packet of the other side; returns what it sent so far, None for a mere refusal."""
+        if self.received is None:
+            if self.state == DONE:
+                return None
+            self.received = Traffic(0, 0, packet.time_us)
+        self.received.add(1, packet.payload_length, packet.time_us)
+        return self.received
 
 
 def first_number(flow: TcpFlow, forward: bool) -> int | None:
@@ -48,6 +91,8 @@ def first_number(flow: TcpFlow, forward: bool) -> int | None:
 
 def settled(flow: TcpFlow, forward: bool) -> int:
     """See TcpObserver.feed. Whoever reads payloads of a flow must show here while it is not done with it."""
+    if flow.fins == 3:
+        return UNSETTLED  # what still comes is soon stated with it
     if flow.state != OPEN and not (forward and flow.state == CLAIMED):
         return UNSETTLED
     if flow.ssh is not None or flow.app is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from siemd.events import NetworkEvent
-from siemd.sources.sniffer.facts import Tally, address, fact, network, to_many
+from siemd.sources.sniffer.facts import UDP_STREAM, Tally, address, fact, network, to_many
+from siemd.sources.sniffer.observers.connections import Connection, ConnectionRecords, Key, Traffic
 from siemd.sources.sniffer.observers.decoys import Decoys
 from siemd.sources.sniffer.observers.floods import UdpRates
 from siemd.sources.sniffer.packet import ICMP, UDP, Packet
@@ -15,29 +16,50 @@ _TRACEROUTE_HOPS = 32
 _WELL_KNOWN = 1024
 _DNS = 53
 _QUIC = 443
-_STREAM = 16  # unanswered datagrams of one flow that are a stream (RTP, logs), no probe; scanners send four at most
 _BURST = 8  # datagrams of an unanswered flow, after so many, are added to the victim's rate so many at a time
-
-_Key = tuple[bytes, int, bytes, int, int]
 
 
 class _Flow(msgspec.Struct, gc=False):
-    """Datagrams of one source port to one port; count: while no answer came. answered: that one came."""
+    """Datagrams of one source port to one port; count: while no answer came. answered: that one came.
+
+    size: bytes of the first one's payload. sent: None for that one alone; received: None for nothing.
+    """
 
     time_us: int
     count: int
     waiting: bool
+    size: int
     answered: bool = False
+    sent: Traffic | None = None
+    received: Traffic | None = None
+
+    def count_sent(self, packet: Packet) -> Traffic:
+        """One more datagram; returns what came so far in this direction."""
+        if self.sent is None:
+            self.sent = Traffic(1, self.size, self.time_us)
+        self.sent.add(1, packet.payload_length, packet.time_us)
+        return self.sent
+
+    def count_received(self, packet: Packet) -> Traffic:
+        """One more answer; likewise."""
+        if self.received is None:
+            self.received = Traffic(0, 0, packet.time_us)
+        self.received.add(1, packet.payload_length, packet.time_us)
+        return self.received
 
 
 class UdpObserver:
     """States `udp_probe` and `udp_rate`. feed takes UDP packets, unreachable the ICMP errors that quote one."""
 
-    def __init__(self, answer_timeout_us: int, cap: int, max_hosts: int, changes: Changes) -> None:
-        """changes: as TcpObserver's."""
-        self._flows: Aging[_Key, _Flow] = Aging(cap, changes)
+    def __init__(
+        self, answer_timeout_us: int, cap: int, max_hosts: int, changes: Changes, records: ConnectionRecords
+    ) -> None:
+        """changes, records: as TcpObserver's."""
+        self.traffic: Traffic | None = None  # of the newest packet's flow, in its direction
+        self._records = records
+        self._flows: Aging[Key, _Flow] = Aging(cap, changes, self._forgotten)
         self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(cap, changes)
-        self._deadlines: Deadlines[tuple[_Key, _Flow]] = Deadlines(answer_timeout_us, cap)
+        self._deadlines: Deadlines[tuple[Key, _Flow]] = Deadlines(answer_timeout_us, cap)
         self._tally = Tally(cap)
         self._rates = UdpRates(max_hosts)
         self._decoys = Decoys(max_hosts)
@@ -49,6 +71,7 @@ class UdpObserver:
         key = (source, source_port, destination, destination_port, vlan)
         flow = self._flows.get(key)
         if flow is not None:
+            self.traffic = flow.count_sent(packet)
             if flow.answered:
                 return _settled(packet)
             flow.count += 1
@@ -63,12 +86,13 @@ class UdpObserver:
                 flow.answered = True
                 self._rates.answered(packet, flow.count if flow.count <= _BURST else flow.count // _BURST * _BURST)
             flow.waiting = False
+            self.traffic = flow.count_received(packet)
             target = (destination, source, source_port, vlan)
             if self._known.get(target) is None:
                 self._known.put(target, True)
             return _settled(packet)
         probe = not _no_probe(packet)
-        flow = _Flow(packet.time_us, 1, probe)
+        flow = _Flow(packet.time_us, 1, probe, packet.payload_length)
         self._flows.put(key, flow)
         if not to_many(destination):
             self._rates.unanswered(packet, first=True)
@@ -94,22 +118,32 @@ class UdpObserver:
                 return
             if self._flows.get((key[2], key[3], key[0], key[1], key[4])) is not None:
                 return  # an answer that came too late for who had asked
-            flow = _Flow(packet.time_us, 1, True)
+            flow = _Flow(packet.time_us, 1, True, 0)
             self._flows.put(key, flow)
         if flow.waiting:
             flow.waiting = False
             if refused:
                 self._state(key, flow, "refused")
 
-    def _state(self, key: _Key, flow: _Flow, outcome: str) -> None:
+    def _state(self, key: Key, flow: _Flow, outcome: str) -> None:
         source, _, destination, port, vlan = key
-        if flow.count < _STREAM and self._known.get((source, destination, port, vlan)) is None:
+        if flow.count < UDP_STREAM and self._known.get((source, destination, port, vlan)) is None:
             self._tally.add((source, destination, vlan, outcome), flow.time_us, port, flow.count)
 
-    def _give_up(self, key: _Key, flow: _Flow) -> None:
+    def _give_up(self, key: Key, flow: _Flow) -> None:
         if flow.waiting:
             flow.waiting = False
             self._state(key, flow, "unanswered")
+
+    def _forgotten(self, flows: dict[Key, _Flow]) -> None:
+        for key, flow in flows.items():
+            if (flow.answered or flow.count >= UDP_STREAM) and _DNS not in (key[1], key[3]):
+                sent, received = flow.sent or Traffic(1, flow.size, flow.time_us), flow.received
+                if received is None:
+                    received, state = Traffic(0, 0, flow.time_us), "one_sided"
+                else:
+                    state = "open"
+                self._records.forgotten(Connection(key, UDP, flow.time_us, sent, received, state))
 
     def tick(self, now_us: int) -> list[NetworkEvent]:
         """The facts of this tick."""
@@ -149,6 +183,8 @@ class UdpObserver:
         """Give up waiting; the next tick states it."""
         for key, flow in self._deadlines.rest():
             self._give_up(key, flow)
+        for _ in range(2):
+            self._flows.age()
 
     def age(self) -> None:
         """Forget what was not used for a generation."""

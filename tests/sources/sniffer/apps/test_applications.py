@@ -127,6 +127,7 @@ def test_nothing_is_read_when_all_is_off() -> None:
     config = SensorConfig()
     applications = config.applications
     applications.http = applications.tls = applications.logins = applications.beacons = False
+    config.connections = False
     wire = Wire()
     talk(wire, http("/"))
     talk(wire, ftp("bob", ("x", False)), port=21, source=ATTACKER)
