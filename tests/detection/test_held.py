@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siemd.detection.held import MAX_EVENT, MAX_TEXT, SHORTEST, lean, shorten, uncut
+from siemd.detection.held import MAX_EVENT, MAX_TEXT, SHORTEST, _is_larger, _is_surely_small, lean, shorten, uncut
 from siemd.detection.suppressionfile import read_suppressions
 from siemd.detection.suppressions import Suppressions
 from siemd.events import Alert, Event, LogEvent, NetworkEvent, event_json
@@ -173,6 +173,12 @@ def test_no_event_is_held_beyond_the_limit(fields: dict[str, Any], message: str,
     kept = lean(one, limit)
     assert kept is one or characters(event_json(kept)) < limit + 12 * SHORTEST
     assert lean(kept, 2 * limit + 4096).time_us == 1
+
+
+@given(st.dictionaries(st.text(max_size=40), VALUES, max_size=30), st.text(max_size=600), st.integers(30, 2000))
+def test_what_is_small_at_a_glance_is_small(fields: dict[str, Any], message: str, limit: int) -> None:
+    one = NetworkEvent(time_us=1, event_type="probe", fields=fields, message=message)
+    assert not (_is_surely_small(one, limit) and _is_larger(one, limit))
 
 
 def characters(value: Any) -> int:
