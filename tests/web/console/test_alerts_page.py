@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.async_api import expect
+from typing import Any
 
+import pytest
+from playwright.async_api import Locator, expect
+
+from siemd.events import now_us
 from siemd.storage.store import open_store
 from support.batches import alert, batch
 from support.console import ConsoleSite
@@ -17,6 +20,27 @@ async def more(site: ConsoleSite, *incidents: object) -> None:
     await store.open()
     await store.write([batch(*incidents, source="detection", epoch=2)])
     await store.close()
+
+
+def many(count: int, **values: Any) -> list[Any]:
+    """Incidents a minute apart, number 0 the newest."""
+    made = []
+    for number in range(count):
+        time_us = now_us() - (number + 1) * 60_000_000
+        times = dict.fromkeys(("time_us", "first_seen_us", "last_seen_us"), time_us)
+        given = {"incident_id": f"many-{number}", "reason": f"number {number}.", "rule": "many", "count": 1, **times}
+        made.append(alert(number + 1, **{**given, **values}))
+    return made
+
+
+async def top_rows(grid: Locator) -> list[str]:
+    """What the first rows in view say, and how high they stand."""
+    told: list[str] = await grid.evaluate(
+        """(grid) => [...grid.querySelectorAll(".body [role=row]")]
+             .map((row) => [row.getBoundingClientRect().top - grid.getBoundingClientRect().top, row.textContent])
+             .filter(([top]) => top > 0 && top < 200).sort(([a], [b]) => a - b).map(([top, text]) => `${top} ${/number \\d+/.exec(text)}`)"""
+    )
+    return told
 
 
 @pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
@@ -57,7 +81,7 @@ async def test_a_story_is_read_and_written_on(console: ConsoleSite) -> None:
     await expect(page.get_by_role("list", name="What else happened then").get_by_role("listitem").first).to_be_visible()
     await page.get_by_label("Add a comment").fill(HOSTILE)
     await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_text("the-analyst")).to_be_visible()
+    await expect(page.locator("#page").get_by_text("the-analyst")).to_be_visible()
     await console.check_accessible(page, "story")
     await console.shoot(page, "alert")
     await page.get_by_role("button", name="Suppress").click()
@@ -88,3 +112,24 @@ async def test_what_comes_shows_and_a_viewer_only_looks(console: ConsoleSite) ->
     await expect(page.get_by_role("heading", name="a fresh one")).to_be_visible()
     assert await page.get_by_role("button", name="Close", exact=True).count() == 0
     assert await page.get_by_role("button", name="Suppress").count() == 0
+
+
+async def test_rows_stand_still_while_somebody_reads(console: ConsoleSite) -> None:
+    await more(console, *many(320))
+    page = await console.page("analyst", "/alerts?rule=many&refresh=5s")
+    grid = page.get_by_role("grid", name="Incidents")
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    await grid.hover()
+    while not await grid.get_by_text("number 150.").count():
+        await page.mouse.wheel(0, 1200)
+        await grid.get_by_text("number").first.wait_for()
+    seen = await top_rows(grid)
+    await more(console, alert(400, incident_id="fresh", reason="a fresh one", rule="many"))
+    await expect(page.get_by_role("button", name="1 new or grown")).to_be_visible()
+    assert await top_rows(grid) == seen and seen
+    await grid.get_by_role("row", name="number 150.").get_by_role("checkbox").check()
+    await page.get_by_role("button", name="Assign to me").click()
+    await expect(grid.get_by_role("row", name="number 150.").get_by_text("the-analyst")).to_be_visible()
+    await more(console, alert(401, incident_id="fresher", reason="a fresher one", rule="many"))
+    await page.get_by_role("button", name="1 new or grown").click()
+    await expect(grid.get_by_text("a fresher one")).to_be_visible()

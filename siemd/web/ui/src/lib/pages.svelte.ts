@@ -25,6 +25,7 @@ export interface Paged<R> {
   at(index: number): R | undefined;
   /** See to it that rows first to last are there, or come. */
   want(first: number, last: number): void;
+  /** Ask anew, and show the answer when it reaches as far as one had read: who is far down stays there. */
   again(): void;
 }
 
@@ -92,6 +93,7 @@ export function pages<R>(ask: (cursor: string, signal: AbortSignal) => Promise<P
   let tick = $state(0);
   let abort = new AbortController();
   let wanted: [number, number] = [0, 0];
+  let reach = 0;
   let busy = false;
 
   async function pump(ask1: typeof ask, mine: AbortController): Promise<void> {
@@ -117,30 +119,34 @@ export function pages<R>(ask: (cursor: string, signal: AbortSignal) => Promise<P
     }
   }
 
+  async function begin(first: Promise<Page<R>>, last: number, mine: AbortController): Promise<void> {
+    const fresh = new PageWindow<R>();
+    try {
+      fresh.take(0, await first);
+      for (let page = 1; page < HELD_PAGES && !fresh.ended && fresh.length <= last; page += 1) {
+        fresh.take(page, await ask(fresh.cursors[page] ?? "", mine.signal));
+      }
+      if (mine.signal.aborted) return;
+      window = fresh;
+      error = undefined;
+      version += 1;
+    } catch (thrown) {
+      if (mine.signal.aborted || isAbort(thrown)) return;
+      error = thrown;
+    }
+    pending = false;
+  }
+
   $effect(() => {
     void tick;
     abort = new AbortController();
     const mine = abort;
     busy = false;
     wanted = [0, 0];
-    const fresh = new PageWindow<R>();
     pending = true;
     // The first page is asked for here, so that what the question reads is what this effect depends on.
-    ask("", mine.signal).then(
-      (answer) => {
-        if (mine.signal.aborted) return;
-        fresh.take(0, answer);
-        window = fresh;
-        error = undefined;
-        pending = false;
-        version += 1;
-      },
-      (thrown: unknown) => {
-        if (mine.signal.aborted || isAbort(thrown)) return;
-        error = thrown;
-        pending = false;
-      },
-    );
+    void begin(ask("", mine.signal), reach, mine);
+    reach = 0;
     return () => mine.abort();
   });
 
@@ -170,6 +176,7 @@ export function pages<R>(ask: (cursor: string, signal: AbortSignal) => Promise<P
       if (window.held.size && window.missing(...wanted) !== undefined) void pump(ask, abort);
     },
     again() {
+      reach = wanted[1];
       tick += 1;
     },
   };

@@ -20,6 +20,8 @@ class Range {
   moving: boolean = $derived(isMoving(this.range));
   live: boolean = $derived(this.refresh === "live");
   instants = $derived(resolveRange(this.range, this.#nowMs));
+  /** Set while somebody reads what must stand still: time alone asks nothing anew. */
+  held = $state(false);
   /** start and end for the API; changes with the range and at each refresh, so that an effect that reads it asks anew. */
   query = $derived.by(() => {
     void this.#tick;
@@ -52,7 +54,7 @@ class Range {
       const every = EVERY_MS[this.refresh];
       if (!every) return;
       const timer = setInterval(() => {
-        if (document.visibilityState === "visible") this.again();
+        if (document.visibilityState === "visible" && !this.held) this.again();
       }, every);
       return () => clearInterval(timer);
     });
