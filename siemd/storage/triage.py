@@ -28,9 +28,10 @@ _NEW = {"assignee": "", "state": "new", "verdict": ""}
 
 
 class Change(msgspec.Struct):
-    """What changed of an incident: field -> (before, after)."""
+    """What changed of an incident: field -> (before, after). changed: when, RFC 3339."""
 
     incident_id: str
+    changed: str
     fields: dict[str, tuple[str, str]]
 
 
@@ -72,9 +73,18 @@ async def close(
     return await _change(database, incident_ids, {"state": "closed", "verdict": verdict}, by, comment=text)
 
 
-async def reopen(database: Database, incident_ids: Sequence[str], *, by: str, comment: str = "") -> Changed:
-    """Take a closing back; the verdict with it."""
-    fields = {"state": "acknowledged", "verdict": ""}
+async def reopen(
+    database: Database,
+    incident_ids: Sequence[str],
+    *,
+    by: str,
+    comment: str = "",
+    state: Literal["new", "acknowledged"] = "acknowledged",
+) -> Changed:
+    """Take a closing back; the verdict with it. state: what it is then, for an undo what it was before."""
+    if state not in ("new", "acknowledged"):
+        raise BadQuery(f"nothing is reopened as {str(state)[:40]!r}", "new or acknowledged", field="state")
+    fields = {"state": state, "verdict": ""}
     text = _text(comment) if comment else ""
     return await _change(database, incident_ids, fields, by, only_from=("closed",), comment=text)
 
@@ -131,14 +141,15 @@ async def _change(
             if not changed:
                 result.unchanged.append(incident_id)
                 continue
+            time = time_text(now_us())
             await work.execute(
                 "REPLACE INTO alert_triage (incident_id, assignee, state, verdict, changed, changed_by) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
-                (incident_id, after["assignee"], after["state"], after["verdict"], time_text(now_us()), author),
+                (incident_id, after["assignee"], after["state"], after["verdict"], time, author),
             )
             if comment:
                 await _insert_comment(work, incident_id, comment, author)
-            result.changes.append(Change(incident_id, changed))
+            result.changes.append(Change(incident_id, rfc3339(time), changed))
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -39,12 +40,22 @@ class Problem(msgspec.Struct, omit_defaults=True):
 class Refused(HTTPException):
     """What a handler raises to answer with a problem.
 
-    kind: a short word such as `step-up-required`; detail: a sentence that says what to do.
+    kind: a short word such as `step-up-required`; detail: a sentence that says what to do; errors: of what it is about,
+    one by one.
     """
 
-    def __init__(self, status: int, detail: str, *, kind: str = "", headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        kind: str = "",
+        headers: dict[str, str] | None = None,
+        errors: Sequence[FieldError] = (),
+    ) -> None:
         super().__init__(detail=detail, status_code=status, headers=headers)
         self.kind = kind
+        self.errors = list(errors)
 
 
 def not_found(what: str) -> Refused:
@@ -56,7 +67,9 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
     """The problem that an exception amounts to, and headers to go with it."""
     if isinstance(error, Refused):
         kind = f"urn:siemd:problem:{error.kind}" if error.kind else "about:blank"
-        return _problem(error.status_code, error.detail, kind), _headers(error)
+        problem = _problem(error.status_code, error.detail, kind)
+        problem.errors = error.errors
+        return problem, _headers(error)
     if isinstance(error, ValidationException):
         problem = _problem(422, "the request is not what this place expects")
         problem.errors = [_field_error(extra) for extra in error.extra or [] if isinstance(extra, dict)]

@@ -13,7 +13,7 @@ from siemd.storage.triage import Changed, Comment
 from siemd.storage.values import clean_text
 from siemd.web.access.audit import Audit
 from siemd.web.access.principal import Actor
-from siemd.web.problems import Refused
+from siemd.web.problems import FieldError, Refused
 
 Action = Literal["assign", "acknowledge", "close", "reopen"]
 _LISTED = 50  # incident ids in a line of the audit log
@@ -48,10 +48,12 @@ class Triage:
         assignee: str = "",
         verdict: Any = "",
         comment: str = "",
+        state: Literal["new", "acknowledged"] = "acknowledged",
         expected: Mapping[str, str | None] | None = None,
     ) -> Changed:
-        """One action on some incidents. expected: by incident `changed` as the caller saw it (None: never changed);
-        when one has another by now nothing is done, and a Refused (409) names it.
+        """One action on some incidents. state: what is reopened is then. expected: by incident `changed` as the caller
+        saw it (None: never changed); when some have another by now nothing is done, and a Refused (409) names each, and
+        who changed it.
         """
         async with self._database.transaction() as work:
             within = cast("Database", Within(self._database, work))
@@ -64,7 +66,7 @@ class Triage:
                 case "close":
                     done = await triage.close(within, incident_ids, verdict, by=actor.name, comment=comment)
                 case "reopen":
-                    done = await triage.reopen(within, incident_ids, by=actor.name, comment=comment)
+                    done = await triage.reopen(within, incident_ids, by=actor.name, comment=comment, state=state)
             if done.changes:
                 first = done.changes[0]
                 said = {name: after for name, (_before, after) in first.fields.items()}
@@ -91,13 +93,20 @@ class Triage:
         # The incidents' own rows are locked first, as storage.triage does: a change that nobody made has no row.
         await work.fetch(f"SELECT incident_id FROM alerts WHERE incident_id IN ({marks}){lock}", ids)  # noqa: S608
         rows = await work.fetch(
-            f"SELECT incident_id, changed FROM alert_triage WHERE incident_id IN ({marks}){lock}",  # noqa: S608
+            f"SELECT incident_id, changed, changed_by FROM alert_triage WHERE incident_id IN ({marks}){lock}",  # noqa: S608
             ids,
         )
-        now = {row["incident_id"]: rfc3339(row["changed"]) for row in rows}
-        other = [one for one, seen in expected.items() if now.get(one) != (seen or None)]
+        now = {row["incident_id"]: (rfc3339(row["changed"]), row["changed_by"]) for row in rows}
+        nobody = (None, "")
+        other = {
+            one: now.get(one, nobody) for one, seen in expected.items() if now.get(one, nobody)[0] != (seen or None)
+        }
         if other:
-            names = ", ".join(other[:3])
+            who = ", ".join(sorted({name or "somebody" for _changed, name in other.values()})[:3])
+            names = ", ".join(list(other)[:3])
             raise Refused(
-                409, f"somebody changed {names} meanwhile ({len(other)} in all); look again", kind="changed-meanwhile"
+                409,
+                f"{who} changed {names} meanwhile ({len(other)} in all); look again",
+                kind="changed-meanwhile",
+                errors=[FieldError(f"changed by {name or 'somebody'}", one) for one, (_changed, name) in other.items()],
             )

@@ -77,6 +77,10 @@ async def test_an_incident_goes_its_way(store: Store, database: Database) -> Non
     done = await triage.reopen(database, ["i1", "i2"], by="bob")
     assert done.changes[0].fields == {"state": ("closed", "acknowledged"), "verdict": ("false_positive", "")}
     assert (await triage.reopen(database, ["i1"], by="bob")).unchanged == ["i1"]
+    await triage.close(database, ["i2"], "false_positive", by="anna")
+    done = await triage.reopen(database, ["i2"], by="anna", state="new")
+    assert done.changes[0].fields == {"state": ("closed", "new"), "verdict": ("false_positive", "")}
+    assert (await get_incident(database, "i2"))["changed"] == done.changes[0].changed  # type: ignore[index]
     assert await get_incident(database, "nobody") is None
 
 
@@ -105,6 +109,7 @@ async def test_two_people_at_the_same_time_are_one_after_the_other(store: Store,
         lambda database: triage.assign(database, ["x"] * 1 + [str(n) for n in range(500)], "anna", by="bob"),
         lambda database: triage.assign(database, ["i1"], "a" * 256, by="bob"),
         lambda database: triage.close(database, ["i1"], "maybe", by="bob"),
+        lambda database: triage.reopen(database, ["i1"], by="bob", state="closed"),  # type: ignore[arg-type]
         lambda database: triage.add_comment(database, "i1", "  ", by="bob"),
         lambda database: triage.add_comment(database, "i1", "x" * 20_000, by="bob"),
         lambda database: list_incidents(database, Incidents(sort="evidence")),

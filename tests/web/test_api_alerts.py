@@ -127,6 +127,7 @@ async def test_many_at_once_and_what_is_missing(web: Web, store: Store) -> None:
         {"incident_ids": ["x"] * 501, "action": "acknowledge"},
         {"incident_ids": ids[:1], "action": "close"},
         {"incident_ids": ids[:1], "action": "delete"},
+        {"incident_ids": ids[:1], "action": "reopen", "state": "closed"},
         {"incident_ids": ids[:1], "action": "assign", "assignee": "nobody-here"},
         {"incident_ids": ids[:1], "action": "close", "verdict": "maybe"},
         {"incident_ids": ids[:1], "action": "acknowledge", "by": "somebody-else"},
@@ -140,10 +141,16 @@ async def test_nobody_overwrites_what_somebody_else_did(web: Web, store: Store) 
     assert (await act(client, "acknowledge", one, expected={one: None})).status_code == 200
     late = await act(client, "close", one, two, verdict="true_positive", expected={one: None, two: None})
     assert late.status_code == 409 and late.json()["type"] == "urn:siemd:problem:changed-meanwhile"
+    assert late.json()["errors"] == [{"message": "changed by the-analyst", "key": one}]
+    assert late.json()["detail"] == f"the-analyst changed {one} meanwhile (1 in all); look again"
     states = {name: (await client.get(f"/api/v1/alerts/{name}")).json()["incident"] for name in (one, two)}
     assert (states[one]["state"], states[two]["state"]) == ("acknowledged", "new"), "all or nothing"
     seen = {one: states[one]["changed"]}
-    assert (await act(client, "close", one, verdict="true_positive", expected=seen)).status_code == 200
+    closed = await act(client, "close", one, verdict="true_positive", expected=seen)
+    assert closed.status_code == 200
+    seen = {one: closed.json()["changes"][0]["changed"]}
+    assert (await act(client, "reopen", one, state="new", expected=seen)).status_code == 200, "the answer says when"
+    assert (await client.get(f"/api/v1/alerts/{one}")).json()["incident"]["state"] == "new"
     both = await asyncio.gather(
         *(act(client, "assign", two, assignee=f"the-{role}", expected={two: None}) for role in ("analyst", "analyst")),
         act(client, "close", two, verdict="false_positive", expected={two: None}),

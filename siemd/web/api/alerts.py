@@ -110,8 +110,9 @@ class PastIncidents(msgspec.Struct):
 class TriageRequest(msgspec.Struct, forbid_unknown_fields=True):
     """What to do with incidents.
 
-    assignee: for assign, empty for nobody. verdict: for close. comment: for close and reopen. expected: by incident id
-    `changed` as one saw it (null: never changed); when one has another by now, nothing is done (409).
+    assignee: for assign, empty for nobody. verdict: for close. comment: for close and reopen. state: for reopen, what
+    it is then. expected: by incident id `changed` as one saw it (null: never changed); when one has another by now,
+    nothing is done (409), and `errors` has by id (`key`) who changed it.
     """
 
     incident_ids: Ids
@@ -119,6 +120,7 @@ class TriageRequest(msgspec.Struct, forbid_unknown_fields=True):
     assignee: Name = ""
     verdict: Literal["true_positive", "false_positive", ""] = ""
     comment: Text = ""
+    state: Literal["new", "acknowledged"] = "acknowledged"
     expected: Annotated[dict[str, str | None], Meta(max_length=MAX_INCIDENTS)] = {}
 
 
@@ -230,6 +232,7 @@ async def triage_alerts(
         assignee=data.assignee.strip().lower(),
         verdict=data.verdict,
         comment=data.comment,
+        state=data.state,
         expected=data.expected,
     )
 

@@ -38,7 +38,8 @@ async def top_rows(grid: Locator) -> list[str]:
     told: list[str] = await grid.evaluate(
         """(grid) => [...grid.querySelectorAll(".body [role=row]")]
              .map((row) => [row.getBoundingClientRect().top - grid.getBoundingClientRect().top, row.textContent])
-             .filter(([top]) => top > 0 && top < 200).sort(([a], [b]) => a - b).map(([top, text]) => `${top} ${/number \\d+/.exec(text)}`)"""
+             .filter(([top]) => top > 0 && top < 200).sort(([a], [b]) => a - b)
+             .map(([top, text]) => `${top} ${/number \\d+/.exec(text)}`)"""
     )
     return told
 
