@@ -60,7 +60,14 @@ async def test_the_inbox_is_worked_by_keys(console: ConsoleSite) -> None:
     await expect(page.get_by_text("2 incidents closed")).to_be_visible()
     await expect(grid.get_by_role("row")).to_have_count(4)
     await page.get_by_role("button", name="Undo").click()
+    await expect(page.get_by_text("2 incidents are as they were")).to_be_visible()
     await expect(grid.get_by_role("row")).to_have_count(6)
+    await expect(page.get_by_role("tab", name="New 5")).to_be_visible()
+    await page.get_by_role("row", name="Critical").get_by_role("checkbox").check()
+    await page.get_by_role("tab", name="New").click()
+    await expect(page.get_by_text("1 selected")).to_be_hidden()
+    await page.get_by_role("tab", name="Open").click()
+    await expect(page.get_by_role("row", name="Critical").get_by_role("checkbox")).not_to_be_checked()
     await page.keyboard.press("j")
     await page.keyboard.press("a")
     await expect(page.get_by_text("Incident assigned")).to_be_visible()
@@ -120,10 +127,10 @@ async def test_rows_stand_still_while_somebody_reads(console: ConsoleSite) -> No
     page = await console.page("analyst", "/alerts?rule=many&refresh=5s")
     grid = page.get_by_role("grid", name="Incidents")
     await expect(page.get_by_text("Live", exact=True)).to_be_visible()
-    await grid.hover()
-    while not await grid.get_by_text("number 150.").count():
-        await page.mouse.wheel(0, 1200)
-        await grid.get_by_text("number").first.wait_for()
+    await page.wait_for_function(
+        "(grid) => (grid.scrollTop = 4700) === grid.scrollTop && grid.textContent.includes('number 150.')",
+        arg=await grid.element_handle(),
+    )
     seen = await top_rows(grid)
     await more(console, alert(400, incident_id="fresh", reason="a fresh one", rule="many"))
     await expect(page.get_by_role("button", name="1 new or grown")).to_be_visible()
@@ -134,3 +141,55 @@ async def test_rows_stand_still_while_somebody_reads(console: ConsoleSite) -> No
     await more(console, alert(401, incident_id="fresher", reason="a fresher one", rule="many"))
     await page.get_by_role("button", name="1 new or grown").click()
     await expect(grid.get_by_text("a fresher one")).to_be_visible()
+
+
+async def test_two_analysts_do_not_undo_each_other(console: ConsoleSite) -> None:
+    page = await console.page("analyst", "/alerts")
+    console.complaints.expected.append(r"Failed to load resource.*\b409\b")
+    grid = page.get_by_role("grid", name="Incidents")
+    await expect(grid.get_by_role("row")).to_have_count(6)
+    admin = await console.web.as_role("admin")
+    body = {"incident_ids": ["incident-5", "incident-4"], "action": "acknowledge"}
+    assert (await admin.post("/api/v1/alerts/triage", json=body)).status_code == 200
+    await page.get_by_role("row", name="Critical").get_by_role("checkbox").check()
+    await page.get_by_role("row", name="Low").get_by_role("checkbox").check()
+    await page.get_by_role("button", name="Assign to me").click()
+    await expect(page.get_by_role("alert")).to_have_text(
+        "1 of 2 incidents were not assigned: changed by the-admin. Look again."
+    )
+    await expect(page.get_by_text("1 selected")).to_be_visible()
+    await expect(page.get_by_role("row", name="Critical").get_by_text("Acknowledged")).to_be_visible()
+    await expect(grid.get_by_text("the-analyst")).to_have_count(1)
+    await page.get_by_role("button", name="Assign to me").click()
+    await expect(grid.get_by_text("the-analyst")).to_have_count(2)
+    await grid.get_by_role("row", name="High").get_by_text("probed many").click()
+    await expect(page.get_by_text("last changed by the-admin")).to_be_visible()
+    await page.keyboard.press("a")
+    await expect(page.get_by_text("last changed by the-analyst")).to_be_visible()
+    closing = {**body, "action": "close", "verdict": "false_positive"}
+    assert (await admin.post("/api/v1/alerts/triage", json=closing)).status_code == 200
+    await page.keyboard.press("e")
+    await page.get_by_role("dialog").get_by_role("button", name="Close", exact=True).last.click()
+    await expect(page.get_by_text("The incident was not closed: changed by the-admin. Look again.")).to_be_visible()
+    await expect(page.get_by_text("Closed · false alarm")).to_be_visible()
+
+
+async def test_of_very_many_those_that_fail_are_told_and_stay_selected(console: ConsoleSite) -> None:
+    await more(console, *many(620))
+    page = await console.page("analyst", "/alerts?rule=many")
+    console.complaints.expected.append(r"Failed to load resource.*\b409\b")
+    await page.get_by_label("Select all of the list").check()
+    await expect(page.get_by_text("620 selected")).to_be_visible()
+    admin = await console.web.as_role("admin")
+    for action, gone in (("close", ["many-610", "many-611"]), ("acknowledge", ["many-3"])):
+        body = {"incident_ids": gone, "action": action, "verdict": "true_positive" if action == "close" else ""}
+        assert (await admin.post("/api/v1/alerts/triage", json=body)).status_code == 200
+    await page.keyboard.press("e")
+    await page.get_by_role("dialog").get_by_role("button", name="Close", exact=True).last.click()
+    await expect(page.get_by_text("617 incidents closed")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_contain_text("3 of 620 incidents were not closed: changed by the-admin")
+    await expect(page.get_by_text("1 selected")).to_be_visible()
+    await expect(page.get_by_role("row", name="number 3.").get_by_role("checkbox")).to_be_checked()
+    await page.get_by_role("button", name="Undo").click()
+    await expect(page.get_by_text("617 incidents are as they were")).to_be_visible()
+    await expect(page.get_by_role("tab", name="New 617")).to_be_visible()

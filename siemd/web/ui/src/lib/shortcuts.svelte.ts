@@ -3,7 +3,7 @@
  *
  *     $effect(() => shortcuts.add({ keys: "e", label: strings.alerts.close, run: close }));
  *
- * `keys` is one key, or two after each other ("g a"). They rest while one types or a dialog is open.
+ * `keys` is one key, or two after each other ("g a"). They rest while one types (a box that is ticked is not typed into) or a dialog is open.
  */
 
 import { untrack } from "svelte";
@@ -33,7 +33,7 @@ class Shortcuts {
   take(event: KeyboardEvent): void {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target;
-    if (target instanceof Element && target.closest("input, textarea, select, [contenteditable], dialog, [role=menu]")) return;
+    if (target instanceof Element && target.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable], dialog, [role=menu]")) return;
     if (event.key === "?") {
       this.helpOpen = true;
       event.preventDefault();
