@@ -193,3 +193,17 @@ async def test_of_very_many_those_that_fail_are_told_and_stay_selected(console: 
     await page.get_by_role("button", name="Undo").click()
     await expect(page.get_by_text("617 incidents are as they were")).to_be_visible()
     await expect(page.get_by_role("tab", name="New 617")).to_be_visible()
+
+
+async def test_only_what_the_list_would_show_is_told_as_new(console: ConsoleSite) -> None:
+    body = {"incident_ids": ["incident-1", "incident-2"], "action": "acknowledge"}
+    assert (await (await console.web.as_role("admin")).post("/api/v1/alerts/triage", json=body)).status_code == 200
+    page = await console.page("viewer", "/alerts?state=acknowledged&rule=port_scan_syn")
+    grid = page.get_by_role("grid", name="Incidents")
+    await expect(grid.get_by_role("row")).to_have_count(3)
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    await page.keyboard.press("j")
+    await more(console, alert(1, incident_id="other", rule="dns_tunnel"), alert(2, incident_id="not-acknowledged"))
+    await more(console, alert(3, incident_id="incident-1", revision=9), alert(4, incident_id="incident-2", revision=9))
+    await expect(page.get_by_role("button", name="2 new or grown")).to_be_visible()
+    await expect(grid.get_by_role("row")).to_have_count(3)

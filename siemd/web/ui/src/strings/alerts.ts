@@ -10,7 +10,7 @@ export const alerts = {
   did: (n: number, already: number, what: string) => [n || !already ? (n === 1 ? `Incident ${what}` : `${n} incidents ${what}`) : "", already ? (n + already === 1 ? `It was ${what} already` : `${already} were ${what} already`) : ""].filter(Boolean).join("; "),
   undone: (n: number) => (n === 1 ? "The incident is as it was" : `${n} incidents are as they were`), missing: "no longer stored",
   notDone: (n: number, of: number, what: string, reasons: [string, number][]) =>
-    `${of === 1 ? "The incident was" : `${n} of ${of} incidents were`} not ${what}: ${reasons.slice(0, 5).map(([why, times]) => (reasons.length > 1 ? `${why} (${times})` : why)).join(", ")}. Look again.`, fresh: (n: number) => (n === 1 ? "1 new or grown" : `${n} new or grown`),
+    `${of === 1 ? "The incident was" : `${n} of ${of} incidents were`} not ${what}: ${reasons.slice(0, 5).map(([why, times]) => (reasons.length > 1 ? `${why} (${times})` : why)).join(", ")}. Look again.`, fresh: (n: number, more: boolean) => (n ? `${n}${more ? "+" : ""} new or grown` : "Look for new ones"),
   only: (what: string) => `Only ${what}`, keys: { next: "Next incident", before: "Incident before", open: "Open it", back: "Back to the list", select: "Select it", all: "Select all of the list" },
   back: "All incidents", tags: "ATT&CK", group: "About", evidence: "Evidence", fields: "Fields", evidenceMore: "The first of the events behind it.", timeline: "What else happened then",
   timelineText: (who: string) => `All tables, 15 minutes around it, of ${who}.`, timelineNone: "Nothing else is stored of it in these minutes.", usage: "The host at that time", noUsage: "The host told no load at that time.",
