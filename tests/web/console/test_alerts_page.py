@@ -9,7 +9,7 @@ from playwright.async_api import Locator, expect
 
 from siemd.events import now_us
 from siemd.storage.store import open_store
-from support.batches import alert, batch
+from support.batches import alert, batch, connection, log, probe, usage
 from support.console import ConsoleSite
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e'; DROP TABLE alerts --"
@@ -85,7 +85,9 @@ async def test_a_story_is_read_and_written_on(console: ConsoleSite) -> None:
     await page.get_by_role("grid", name="Incidents").get_by_text("DROP TABLE").click()
     await expect(page.get_by_role("heading", name="DROP TABLE")).to_be_visible()
     assert "/alerts/odd?" in page.url
-    await expect(page.get_by_text("All tables, 15 minutes around it, of 192.0.2.7.")).to_be_visible()
+    whom = page.get_by_role("group", name="All tables, of")
+    await expect(whom.get_by_role("button", name="192.0.2.7")).to_have_attribute("aria-pressed", "true")
+    await expect(whom.get_by_role("button", name="sensor-1")).to_have_attribute("aria-pressed", "false")
     await expect(page.get_by_role("list", name="What else happened then").get_by_role("listitem").first).to_be_visible()
     await page.get_by_label("Add a comment").fill(HOSTILE)
     await page.get_by_role("button", name="Save").click()
@@ -207,3 +209,65 @@ async def test_only_what_the_list_would_show_is_told_as_new(console: ConsoleSite
     await more(console, alert(3, incident_id="incident-1", revision=9), alert(4, incident_id="incident-2", revision=9))
     await expect(page.get_by_role("button", name="2 new or grown")).to_be_visible()
     await expect(grid.get_by_role("row")).to_have_count(3)
+
+
+async def test_a_story_tells_what_happened_around_it_in_every_table(console: ConsoleSite) -> None:
+    now, second_us = now_us() - 3_600_000_000, 1_000_000
+    tables = ("security_logs", "system_logs", "application_logs", "channel_logs")
+
+    def at(seconds: int) -> dict[str, Any]:
+        return {"time_us": now + seconds * second_us, "host": "web-9"}
+
+    facts = [
+        probe(1, **at(-30), source_ip="198.51.100.9", message="from it"),
+        probe(2, **at(-20), source_ip="10.0.0.1", destination_ip="198.51.100.9", message="to it"),
+        probe(3, **at(-10), source_ip="198.51.100.9", destination_ip="198.51.100.9", message="to itself"),
+        *(probe(10 + one, **at(one + 1), source_ip="198.51.100.9", message=f"later {one}.") for one in range(70)),
+    ]
+    wire = [connection(200, **at(-5), source_ip="10.0.0.1", destination_ip="198.51.100.9")]
+    logs = [
+        log(one, table=name, **at(one - 9), user_name="root", message=f"in {name}")
+        for one, name in enumerate(tables, 1)
+    ]
+    others = [log(9, table="system_logs", **at(2), user_name="bob", message="of the host alone")]
+    load = [usage(one, **at(10 * one - 60), cpu_percent=50.0 + one, network_sent_bytes_s=4096.0) for one in range(12)]
+    times = dict.fromkeys(("time_us", "first_seen_us", "last_seen_us"), now)
+    group = {"source_ip": "198.51.100.9", "user_name": "root"}
+    store = open_store(console.storage, console.web.services.data_dir)
+    await store.open()
+    for source, events in (("sniffer", facts), ("connections", wire), ("windows", [*logs, *others]), ("metrics", load)):
+        await store.write([batch(*events, source=source, epoch=3, host="web-9")])
+    incidents = [
+        alert(1, incident_id="told", group=group, host="web-9", **times),
+        alert(
+            2,
+            incident_id="beside",
+            reason="another",
+            group=group,
+            host="web-9",
+            **{**times, "last_seen_us": now + second_us // 2},
+        ),
+    ]
+    await store.write([batch(*incidents, source="detection", epoch=3, host="web-9")])
+    await store.close()
+    page = await console.page("viewer", "/alerts/told")
+    happened = page.get_by_role("list", name="What else happened then")
+    for words in ("from it", "to it", "to itself", *(f"in {name}" for name in tables), "another"):
+        await expect(happened.get_by_text(words, exact=True)).to_have_count(1)
+    await expect(happened.get_by_text("connection", exact=True)).to_have_count(1)
+    await expect(happened.get_by_text("later 3.")).to_have_count(1)
+    await expect(happened.get_by_text("later 69.")).to_have_count(0)
+    for words in ("later 40.", "later 69."):
+        await happened.get_by_role("button", name="Later").click()
+        await expect(happened.get_by_text(words)).to_have_count(1)
+    await expect(happened.get_by_role("button", name="Later")).to_have_count(0)
+    await expect(happened.get_by_text("of the host alone")).to_have_count(0)
+    await page.get_by_role("button", name="host web-9").click()
+    await expect(happened.get_by_text("of the host alone")).to_have_count(1)
+    for name in ("CPU", "Received", "Sent"):
+        await expect(page.get_by_text(name, exact=True)).to_be_visible()
+    await expect(page.get_by_text("4.0 KiB/s", exact=True)).to_be_visible()
+    assert await page.locator("section svg line").count() == 4, "its moment is marked on each"
+    await page.get_by_role("heading", name="The host at that time").scroll_into_view_if_needed()
+    await console.check_accessible(page, "around")
+    await console.shoot(page, "alert-around")

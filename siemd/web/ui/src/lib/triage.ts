@@ -138,17 +138,3 @@ export function tagsOf(incident: Incident): string[] {
 export function techniques(tags: readonly string[]): string[] {
   return tags.flatMap((tag) => /^attack\.(t\d{4}(?:\.\d{3})?)$/i.exec(tag)?.[1]?.toUpperCase() ?? []);
 }
-
-/** Whom an incident is about, for questions to other tables: an address first, else a user, else its host. */
-export function entityOf(incident: Incident): { value: string; kind: "address" | "user" | "host" } {
-  const group = new Map(groupOf(incident));
-  for (const name of ["source_ip", "destination_ip", "IpAddress"]) {
-    const value = group.get(name);
-    if (value && value !== "-") return { value, kind: "address" };
-  }
-  for (const name of ["user_name", "TargetUserName", "SubjectUserName", "User"]) {
-    const value = group.get(name);
-    if (value && value !== "-") return { value, kind: "user" };
-  }
-  return { value: incident.host, kind: "host" };
-}

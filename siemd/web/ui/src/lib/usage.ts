@@ -19,6 +19,21 @@ const PARTS: Record<Metric, readonly [string, "" | "read" | "written" | "receive
 };
 export const MOST_HOSTS = 8;
 
+/** The value of the bucket that holds a moment, or of the nearest one that has a value no farther than a bucket away. */
+export function valueAt(startsMs: readonly number[], values: readonly (number | null)[], ms: number, widthMs: number): number | null {
+  const at = startsMs.findLastIndex((start) => start <= ms);
+  const near = [at, at - 1, at + 1].filter((one) => Math.abs((startsMs[one] ?? Number.NaN) + widthMs / 2 - ms) <= 1.5 * widthMs);
+  return near.map((one) => values[one] ?? null).find((value) => value !== null) ?? null;
+}
+
+/** Where in a line of buckets a time begins and ends, as parts of its width from 0 to 1. */
+export function spanIn(startsMs: readonly number[], firstMs: number, lastMs: number, widthMs: number): { from: number; to: number } | undefined {
+  const [start, end] = [startsMs[0], startsMs.at(-1)];
+  if (start === undefined || end === undefined || end <= start) return undefined;
+  const part = (ms: number) => Math.min(1, Math.max(0, (ms - widthMs / 2 - start) / (end - start)));
+  return { from: part(firstMs), to: part(lastMs) };
+}
+
 export function unitOf(metric: Metric): "percent" | "bytes" | "count" {
   return metric.endsWith("_percent") ? "percent" : metric === "load_1m" ? "count" : "bytes";
 }

@@ -1,5 +1,7 @@
 /** What the inbox of incidents and an incident's story say. */
 
+import { count } from "../lib/format";
+
 export const alerts = {
   states: { open: "Open", new: "New", acknowledged: "Acknowledged", closed: "Closed", all: "All" }, state: "State", level: "Severity", anyLevel: "Any severity",
   verdicts: { true_positive: "true", false_positive: "false alarm", "": "" } as Record<string, string>, label: "Incidents", reason: "What happened", rule: "Rule",
@@ -13,10 +15,12 @@ export const alerts = {
     `${of === 1 ? "The incident was" : `${n} of ${of} incidents were`} not ${what}: ${reasons.slice(0, 5).map(([why, times]) => (reasons.length > 1 ? `${why} (${times})` : why)).join(", ")}. Look again.`, fresh: (n: number, more: boolean) => (n ? `${n}${more ? "+" : ""} new or grown` : "Look for new ones"),
   only: (what: string) => `Only ${what}`, keys: { next: "Next incident", before: "Incident before", open: "Open it", back: "Back to the list", select: "Select it", all: "Select all of the list" },
   back: "All incidents", tags: "ATT&CK", group: "About", evidence: "Evidence", fields: "Fields", evidenceMore: "The first of the events behind it.", timeline: "What else happened then",
-  timelineText: (who: string) => `All tables, 15 minutes around it, of ${who}.`, timelineNone: "Nothing else is stored of it in these minutes.", usage: "The host at that time", noUsage: "The host told no load at that time.",
-  cpu: "CPU", ram: "RAM", network: "Network", told: "Who was told", toldNone: "Nobody was notified.", comments: "Comments", add: "Add a comment", past: "Incidents like this one",
+  timelineOf: "All tables, of", kinds: { address: "address", user: "user", host: "host" },
+  width: "How long around it", widths: { 15: "15 minutes around it", 60: "An hour around it", 1440: "A day around it" }, earlier: "Earlier", later: "Later", moment: "The incident begins",
+  timelineNone: "Nothing else is stored of them in this time.", usage: "The host at that time", noUsage: "The host told no load at that time.",
+  cpu: "CPU", ram: "RAM", received: "Received", sent: "Sent", most: (value: string) => `at most ${value}`, marked: "The values are those when the incident began; its time is marked.", told: "Who was told", toldNone: "Nobody was notified.", comments: "Comments", add: "Add a comment", past: "Incidents like this one",
   pastNone: "The rule opened no other.", same: "same", gone: "There is no such incident", goneText: "It may be older than what is kept, or the address is mistyped.", changed: (who: string) => `last changed by ${who}`,
-  status: { open: "going on", closed: "quiet" } as Record<string, string>, grown: "went on after it was closed", times: (n: string) => `${n} times`, search: "Search its events",
+  status: { open: "going on", closed: "quiet" } as Record<string, string>, grown: "went on after it was closed", times: (n: number) => (n === 1 ? "once" : `${count(n)} times`), noComments: "Nobody has written one.", search: "Search its events",
   emptyTitle: "No incidents here", emptyText: "Incidents appear when a rule fires. Try it: scan this host with nmap from another one. Or choose a longer time, or another state.",
-  tables: { logs: "wire", connections: "connection", security_logs: "security", system_logs: "system", application_logs: "application", channel_logs: "channel" } as Record<string, string>,
+  tables: { alerts: "incident", logs: "wire", connections: "connection", security_logs: "security", system_logs: "system", application_logs: "application", channel_logs: "channel" } as Record<string, string>,
 };
