@@ -97,6 +97,9 @@ async def test_a_story_is_read_and_written_on(console: ConsoleSite) -> None:
     await page.get_by_role("button", name="Suppress").click()
     assert await page.get_by_label("Of which rules").input_value() == "port_scan_syn"
     assert await page.get_by_label("From addresses").input_value() == "192.0.2.7"
+    reason = page.get_by_label("Reason")
+    assert "by 192.0.2.7 is known and expected" in await reason.input_value()
+    await expect(reason).to_have_attribute("required", "")
     await page.get_by_label("Only when").fill("")
     await page.get_by_role("button", name="What would it have hidden?").click()
     await expect(page.get_by_text("It would have hidden 6 incidents in 30 days")).to_be_visible()
@@ -271,3 +274,64 @@ async def test_a_story_tells_what_happened_around_it_in_every_table(console: Con
     await page.get_by_role("heading", name="The host at that time").scroll_into_view_if_needed()
     await console.check_accessible(page, "around")
     await console.shoot(page, "alert-around")
+
+
+async def test_the_list_is_narrowed_by_what_there_is(console: ConsoleSite) -> None:
+    await more(
+        console,
+        alert(1, incident_id="tunnel", rule="dns_tunnel", tags=["attack.t1071.004"], reason="a tunnel"),
+        alert(2, incident_id="longer", rule="dns_tunnel", reason="a reason that is much longer than its place " * 9),
+    )
+    page = await console.page("analyst", "/alerts")
+    grid = page.get_by_role("grid", name="Incidents")
+    await expect(grid.get_by_role("row")).to_have_count(8)
+    lefts = await grid.evaluate(
+        """(grid) => [...new Set([...grid.querySelectorAll("[role=row] > :last-child")]
+             .map((cell) => Math.round(cell.getBoundingClientRect().left)))]"""
+    )
+    assert len(lefts) == 1, "a long reason moves no column"
+    await console.shoot(page, "alerts-long")
+
+    async def narrow(by: str, value: str) -> None:
+        await page.get_by_role("button", name=f"Narrow by {by}").click()
+        await page.get_by_role("menuitemradio", name=value, exact=True).click()
+
+    await narrow("rule", "dns_tunnel")
+    await expect(grid.get_by_role("row")).to_have_count(3)
+    await narrow("att&ck and tags", "attack.t1071.004")
+    await expect(grid.get_by_role("row")).to_have_count(2)
+    await narrow("host", "sensor-1")
+    await narrow("assigned", "nobody")
+    assert all(part in page.url for part in ("rule=dns_tunnel", "tag=attack.t1071.004", "host=sensor-1", "assignee=-"))
+    await expect(grid.get_by_text("a tunnel")).to_be_visible()
+    await page.get_by_role("button", name="Narrow by rule").click()
+    await expect(page.get_by_role("menuitemradio", name="dns_tunnel")).to_have_attribute("aria-checked", "true")
+    await console.check_accessible(page, "narrowing")
+    await console.shoot(page, "alerts-narrowed")
+    await page.keyboard.press("Escape")
+    await narrow("verdict", "true alarm")
+    await expect(page.get_by_text("No incidents here")).to_be_visible()
+    await page.get_by_role("button", name="Show all").click()
+    await expect(grid.get_by_role("row")).to_have_count(8)
+
+
+async def test_on_a_phone_nothing_that_matters_is_cut(console: ConsoleSite) -> None:
+    await more(console, *many(3, reason="198.51.100.7 tried 214 passwords of root on web-01, web-02 and four others."))
+    page = await console.page("analyst", "/alerts", viewport={"width": 390, "height": 844})
+    grid = page.get_by_role("grid", name="Incidents")
+    row = grid.get_by_role("row", name="198.51.100.7").first
+    await expect(row).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+        "the page is no wider than the phone"
+    )
+    assert await grid.evaluate("(grid) => grid.scrollWidth <= grid.clientWidth"), "nor the list than the page"
+    for part in ("m ago", "High", "many"):
+        box = await row.get_by_text(part).first.bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390, part
+    await page.get_by_role("button", name="Sort by").click()
+    await page.get_by_role("menuitemradio", name="Severity").click()
+    await expect(grid.get_by_role("row").nth(1)).to_contain_text("Critical")
+    await console.check_accessible(page, "inbox on a phone")
+    await row.click()
+    await expect(page.get_by_role("heading", name="198.51.100.7 tried")).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nor is a story"

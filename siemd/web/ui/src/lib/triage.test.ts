@@ -3,7 +3,8 @@
 import { describe, expect, test } from "vitest";
 import type { Schemas } from "./api/client";
 import { ApiError } from "./api/problem";
-import { Desk, undoing } from "./triage";
+import { tagsIn } from "./narrowing";
+import { Desk, undoing, type Incident } from "./triage";
 
 type Request = Schemas["TriageRequest"];
 const seen = (count: number) => Array.from({ length: count }, (_, at) => ({ incident_id: `i${at}`, changed: null }));
@@ -59,4 +60,10 @@ describe("work on incidents", () => {
       { ids: ["c"], deed: { action: "close", verdict: "false_positive" } },
     ]);
   });
+});
+
+test("tags are offered by how many incidents have them", () => {
+  const tagged = (...tags: unknown[]) => ({ tags }) as unknown as Incident;
+  const offers = tagsIn([tagged("attack.t1046", 7), tagged("attack.t1110", "attack.t1046"), tagged("attack.discovery")], 2);
+  expect(offers.map((one) => one.value)).toEqual(["attack.t1046", "attack.discovery"]);
 });

@@ -3,17 +3,21 @@
 import { count } from "../lib/format";
 
 export const alerts = {
-  states: { open: "Open", new: "New", acknowledged: "Acknowledged", closed: "Closed", all: "All" }, state: "State", level: "Severity", anyLevel: "Any severity",
+  states: { open: "Open", new: "New", acknowledged: "Acknowledged", closed: "Closed", all: "All" }, state: "State", level: "Severity",
   verdicts: { true_positive: "true", false_positive: "false alarm", "": "" } as Record<string, string>, label: "Incidents", reason: "What happened", rule: "Rule",
   seen: "Last seen", first: "First seen", count: "Count", host: "Host", assignee: "Assigned", nobody: "nobody", select: (title: string) => `Select ${title}`,
   selected: (n: string) => `${n} selected`, none: "Select none", selectAll: "Select all of the list", mostChosen: (n: string) => `Only the first ${n} are selected.`, acknowledge: "Acknowledge", assign: "Assign to me", close: "Close", reopen: "Reopen", suppress: "Suppress",
+  suppressReason: (title: string, who: string, closed: boolean) => `${title}${who ? ` by ${who}` : ""} is ${closed ? "a false alarm" : "known and expected"}`.slice(0, 1000),
   closeTitle: (n: number) => (n === 1 ? "Close the incident" : `Close ${n} incidents`), verdict: "What was it?", real: "A true alarm", falseAlarm: "A false alarm",
   comment: "Comment", commentHint: "What the next one should know.", done: { close: "closed", acknowledge: "acknowledged", assign: "assigned", reopen: "reopened" } as Record<string, string>,
   did: (n: number, already: number, what: string) => [n || !already ? (n === 1 ? `Incident ${what}` : `${n} incidents ${what}`) : "", already ? (n + already === 1 ? `It was ${what} already` : `${already} were ${what} already`) : ""].filter(Boolean).join("; "),
   undone: (n: number) => (n === 1 ? "The incident is as it was" : `${n} incidents are as they were`), missing: "no longer stored",
   notDone: (n: number, of: number, what: string, reasons: [string, number][]) =>
     `${of === 1 ? "The incident was" : `${n} of ${of} incidents were`} not ${what}: ${reasons.slice(0, 5).map(([why, times]) => (reasons.length > 1 ? `${why} (${times})` : why)).join(", ")}. Look again.`, fresh: (n: number, more: boolean) => (n ? `${n}${more ? "+" : ""} new or grown` : "Look for new ones"),
-  only: (what: string) => `Only ${what}`, keys: { next: "Next incident", before: "Incident before", open: "Open it", back: "Back to the list", select: "Select it", all: "Select all of the list" },
+  narrow: "Narrow the list", narrowBy: (what: string) => `Narrow by ${what.toLowerCase()}`, any: "Any", wide: "Show all", me: "Me", sort: "Sort by",
+  narrows: { level: "Severity", rule: "Rule", host: "Host", tag: "ATT&CK and tags", assignee: "Assigned", verdict: "Verdict" },
+  sorts: { last_seen: "Last seen", level: "Severity", count: "Count", rule: "Rule" },
+  verdictsLong: { true_positive: "true alarm", false_positive: "false alarm" } as Record<string, string>, keys: { next: "Next incident", before: "Incident before", open: "Open it", back: "Back to the list", select: "Select it", all: "Select all of the list" },
   back: "All incidents", tags: "ATT&CK", group: "About", evidence: "Evidence", fields: "Fields", evidenceMore: "The first of the events behind it.", timeline: "What else happened then",
   timelineOf: "All tables, of", kinds: { address: "address", user: "user", host: "host" },
   width: "How long around it", widths: { 15: "15 minutes around it", 60: "An hour around it", 1440: "A day around it" }, earlier: "Earlier", later: "Later", moment: "The incident begins",
