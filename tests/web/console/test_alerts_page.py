@@ -100,6 +100,7 @@ async def test_a_story_is_read_and_written_on(console: ConsoleSite) -> None:
     reason = page.get_by_label("Reason")
     assert "by 192.0.2.7 is known and expected" in await reason.input_value()
     await expect(reason).to_have_attribute("required", "")
+    await console.shoot(page, "alert-suppress")
     await page.get_by_label("Only when").fill("")
     await page.get_by_role("button", name="What would it have hidden?").click()
     await expect(page.get_by_text("It would have hidden 6 incidents in 30 days")).to_be_visible()
@@ -164,6 +165,8 @@ async def test_two_analysts_do_not_undo_each_other(console: ConsoleSite) -> None
     )
     await expect(page.get_by_text("1 selected")).to_be_visible()
     await expect(page.get_by_role("row", name="Critical").get_by_text("Acknowledged")).to_be_visible()
+    await console.check_accessible(page, "conflict")
+    await console.shoot(page, "alerts-conflict")
     await expect(grid.get_by_text("the-analyst")).to_have_count(1)
     await page.get_by_role("button", name="Assign to me").click()
     await expect(grid.get_by_text("the-analyst")).to_have_count(2)
@@ -298,7 +301,7 @@ async def test_the_list_is_narrowed_by_what_there_is(console: ConsoleSite) -> No
 
     await narrow("rule", "dns_tunnel")
     await expect(grid.get_by_role("row")).to_have_count(3)
-    await narrow("att&ck and tags", "attack.t1071.004")
+    await narrow("tag", "attack.t1071.004")
     await expect(grid.get_by_role("row")).to_have_count(2)
     await narrow("host", "sensor-1")
     await narrow("assigned", "nobody")
@@ -311,7 +314,7 @@ async def test_the_list_is_narrowed_by_what_there_is(console: ConsoleSite) -> No
     await page.keyboard.press("Escape")
     await narrow("verdict", "true alarm")
     await expect(page.get_by_text("No incidents here")).to_be_visible()
-    await page.get_by_role("button", name="Show all").click()
+    await page.get_by_role("button", name="Clear").click()
     await expect(grid.get_by_role("row")).to_have_count(8)
 
 
@@ -335,3 +338,18 @@ async def test_on_a_phone_nothing_that_matters_is_cut(console: ConsoleSite) -> N
     await row.click()
     await expect(page.get_by_role("heading", name="198.51.100.7 tried")).to_be_visible()
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nor is a story"
+
+
+async def test_the_keys_go_on_where_the_view_ends(console: ConsoleSite) -> None:
+    await more(console, *many(130))
+    page = await console.page("viewer", "/alerts?rule=many")
+    grid = page.get_by_role("grid", name="Incidents")
+    await expect(grid.get_by_text("number 0.")).to_be_visible()
+    for number in range(110):
+        await page.keyboard.press("j")
+        await expect(grid.get_by_role("row", selected=True)).to_contain_text(f"number {number}.")
+    await expect(grid.get_by_text("number 109.")).to_be_in_viewport()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="number 109.")).to_be_visible()
+    await page.keyboard.press("k")
+    await expect(page.get_by_role("heading", name="number 108.")).to_be_visible()

@@ -14,8 +14,8 @@ export const alerts = {
   undone: (n: number) => (n === 1 ? "The incident is as it was" : `${n} incidents are as they were`), missing: "no longer stored",
   notDone: (n: number, of: number, what: string, reasons: [string, number][]) =>
     `${of === 1 ? "The incident was" : `${n} of ${of} incidents were`} not ${what}: ${reasons.slice(0, 5).map(([why, times]) => (reasons.length > 1 ? `${why} (${times})` : why)).join(", ")}. Look again.`, fresh: (n: number, more: boolean) => (n ? `${n}${more ? "+" : ""} new or grown` : "Look for new ones"),
-  narrow: "Narrow the list", narrowBy: (what: string) => `Narrow by ${what.toLowerCase()}`, any: "Any", wide: "Show all", me: "Me", sort: "Sort by",
-  narrows: { level: "Severity", rule: "Rule", host: "Host", tag: "ATT&CK and tags", assignee: "Assigned", verdict: "Verdict" },
+  narrow: "Narrow the list", narrowBy: (what: string) => `Narrow by ${what.toLowerCase()}`, any: "Any", wide: "Clear", me: "Me", sort: "Sort by",
+  narrows: { level: "Severity", rule: "Rule", host: "Host", tag: "Tag", assignee: "Assigned", verdict: "Verdict" },
   sorts: { last_seen: "Last seen", level: "Severity", count: "Count", rule: "Rule" },
   verdictsLong: { true_positive: "true alarm", false_positive: "false alarm" } as Record<string, string>, keys: { next: "Next incident", before: "Incident before", open: "Open it", back: "Back to the list", select: "Select it", all: "Select all of the list" },
   back: "All incidents", tags: "ATT&CK", group: "About", evidence: "Evidence", fields: "Fields", evidenceMore: "The first of the events behind it.", timeline: "What else happened then",
