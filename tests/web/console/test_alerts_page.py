@@ -99,6 +99,7 @@ async def test_a_story_is_read_and_written_on(console: ConsoleSite) -> None:
     assert await page.get_by_label("From addresses").input_value() == "192.0.2.7"
     reason = page.get_by_label("Reason")
     assert "by 192.0.2.7 is known and expected" in await reason.input_value()
+    assert "\u202e" not in await reason.input_value()
     await expect(reason).to_have_attribute("required", "")
     await console.shoot(page, "alert-suppress")
     await page.get_by_label("Only when").fill("")
@@ -161,7 +162,7 @@ async def test_two_analysts_do_not_undo_each_other(console: ConsoleSite) -> None
     await page.get_by_role("row", name="Low").get_by_role("checkbox").check()
     await page.get_by_role("button", name="Assign to me").click()
     await expect(page.get_by_role("alert")).to_have_text(
-        "1 of 2 incidents were not assigned: changed by the-admin. Look again."
+        "1 of 2 incidents was not assigned: changed by the-admin. Look again."
     )
     await expect(page.get_by_text("1 selected")).to_be_visible()
     await expect(page.get_by_role("row", name="Critical").get_by_text("Acknowledged")).to_be_visible()

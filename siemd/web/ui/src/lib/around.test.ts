@@ -56,11 +56,11 @@ describe("one side of the moment", () => {
 
 describe("the host at that time", () => {
   const starts = [0, 10, 20, 30];
-  test("a value is of the moment's bucket, or of one beside it", () => {
+  test("a value is the one measured nearest, unless that is long before or after", () => {
     expect(valueAt(starts, [1, 2, 3, 4], 25, 10)).toBe(3);
-    expect(valueAt(starts, [1, 2, null, 4], 25, 10)).toBe(2);
-    expect(valueAt(starts, [1, null, null, null], 35, 10)).toBeNull();
-    expect(valueAt([], [], 35, 10)).toBeNull();
+    expect(valueAt(starts, [1, 2, null, null], 35, 10)).toBe(2);
+    expect(valueAt(starts, [null, null, null, null], 35, 10)).toBeNull();
+    expect(valueAt(starts, [1, 2, 3, 4], 400_000, 10)).toBeNull();
   });
   test("its time is a part of the line", () => {
     expect(spanIn(starts, 5, 35, 10)).toEqual({ from: 0, to: 1 });

@@ -19,11 +19,18 @@ const PARTS: Record<Metric, readonly [string, "" | "read" | "written" | "receive
 };
 export const MOST_HOSTS = 8;
 
-/** The value of the bucket that holds a moment, or of the nearest one that has a value no farther than a bucket away. */
+const NEAR_MS = 5 * 60_000;
+
+/** The value that was measured nearest to a moment; null when there is none within minutes. */
 export function valueAt(startsMs: readonly number[], values: readonly (number | null)[], ms: number, widthMs: number): number | null {
-  const at = startsMs.findLastIndex((start) => start <= ms);
-  const near = [at, at - 1, at + 1].filter((one) => Math.abs((startsMs[one] ?? Number.NaN) + widthMs / 2 - ms) <= 1.5 * widthMs);
-  return near.map((one) => values[one] ?? null).find((value) => value !== null) ?? null;
+  let found: number | null = null;
+  let nearest = NEAR_MS + widthMs / 2;
+  for (const [at, start] of startsMs.entries()) {
+    const away = Math.abs(start + widthMs / 2 - ms);
+    const value = values[at] ?? null;
+    if (value !== null && away <= nearest) [found, nearest] = [value, away];
+  }
+  return found;
 }
 
 /** Where in a line of buckets a time begins and ends, as parts of its width from 0 to 1. */
