@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from siemd.detection.config import DetectionConfig
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_GROUP = ("source_ip", "user_name", "computer")
 MAX_FIRINGS_PER_EVENT = 1_000
+_time_us = attrgetter("time_us")
 
 
 class Detector:
@@ -183,8 +185,7 @@ class Detector:
         """Take what matched into windows and incidents: the part that has to be done in order, in one place."""
         rules, before = self._matcher.rules, 0
         for position, indices in matches:
-            for event in events[before : position + 1]:
-                self._tick(event.time_us)
+            self._tick(max(map(_time_us, events[before : position + 1])))
             before = position + 1
             event = events[position]
             view = whole = View(lean(event))  # windows and incidents may keep it for long
@@ -192,8 +193,8 @@ class Detector:
                 whole = View(event)
             for index in indices:
                 self._matched(rules[index], view, whole, alerts)
-        for event in events[before:]:
-            self._tick(event.time_us)
+        if before < len(events):
+            self._tick(max(map(_time_us, events[before:])))
 
     def _tick(self, time_us: int) -> None:
         if time_us > self._clock_us:

@@ -364,6 +364,9 @@ def _tells_more(hit: Hit, best: Hit) -> bool:
     So a rule for slow attacks, which every quick one fulfils as well, speaks only of those that are.
     """
 
+    if hit.rule is best.rule:
+        return hit.value >= best.value
+
     def rank(one: Hit) -> tuple[int, float]:
         return _RANKS[one.rule.level], -one.rule.timespan_s if isinstance(one.rule, Correlation) else 0.0
 
