@@ -13,6 +13,7 @@ from support.needs import is_root, need
 
 pytest_plugins = ["support.mariadb", "support.certificates"]
 REPOSITORY = Path(__file__).resolve().parent.parent
+SOAK_TIMEOUT_S = 3 * 3600
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,9 +21,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Soak tests are left out, not skipped, unless they are asked for: nothing is missing that they would need."""
+    long = [item for item in items if item.get_closest_marker("soak")]
+    if long and not config.getoption("--soak"):
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
     for item in items:
-        if item.get_closest_marker("soak") and not config.getoption("--soak"):
-            item.add_marker(pytest.mark.skip(reason="a soak test; run it with --soak"))
+        if item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.timeout(SOAK_TIMEOUT_S))
         if item.get_closest_marker("root") and not is_root():
             item.add_marker(pytest.mark.skip(reason="needs root"))
 

@@ -6,8 +6,11 @@ import functools
 import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
+
 from siemd.detection import DetectionConfig, Detector, Ruleset, load_ruleset
-from siemd.events import Alert, NetworkEvent
+from siemd.events import TIME_MAX_US, Alert, NetworkEvent
+from siemd.sources.sniffer.facts import FACTS
 from siemd.sources.sniffer.packet import ACK, ARP, FIN, ICMP, ICMPV6, PSH, RST, SYN, TCP, UDP, Packet
 from siemd.sources.sniffer.sensor import Sensor, SensorConfig
 
@@ -308,6 +311,14 @@ def facts_of(packets: Sequence[Packet], config: SensorConfig | None = None, *, b
     for at in range(0, len(packets), batch):
         facts += sensor.feed(packets[at : at + batch])
     return facts + sensor.finish()
+
+
+def check_fact(fact: NetworkEvent) -> None:
+    """What holds of every fact, whatever packets it was made from."""
+    assert set(fact.fields) == set(FACTS[fact.event_type].fields)
+    assert 0 <= fact.time_us <= TIME_MAX_US
+    assert fact.count >= 1
+    msgspec.json.encode(fact)
 
 
 def only(facts: Iterable[NetworkEvent], event_type: str) -> list[NetworkEvent]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from siemd.sources.sniffer.frames import FrameBatch
-from siemd.sources.sniffer.packet import ACK, FIN, PSH, RST, SYN, Frame
+from siemd.sources.sniffer.packet import ACK, ARP, FIN, ICMP, ICMPV6, PSH, RST, SYN, TCP, UDP, Frame, Packet
 
 START_US = 1_795_000_000_000_000
 _SPOKEN = (
@@ -80,6 +80,30 @@ def tcp(ports: tuple[int, int], flags: int, seq: int, ack: int, payload: bytes, 
 def udp(ports: tuple[int, int], payload: bytes) -> bytes:
     """A UDP datagram."""
     return struct.pack(">HHHH", *ports, 8 + len(payload), 0) + payload
+
+
+def frame_of(packet: Packet) -> Frame:
+    """The frame that a scripted packet could be decoded from; TCP's options are zeros, an ICMP error is empty."""
+    if packet.protocol == ARP:
+        ends = packet.source_mac + packet.source_ip + bytes(6) + packet.destination_ip
+        head = struct.pack(">HHHBBH", ARP, 1, 0x0800, 6, 4, packet.arp_operation)
+        data = packet.destination_mac + packet.ethernet_source + head + ends
+    else:
+        data = ip(packet.protocol, packet.source_ip, packet.destination_ip, _above_ip(packet), ttl=packet.ttl)
+    return Frame(packet.time_us, data, len(data))
+
+
+def _above_ip(packet: Packet) -> bytes:
+    ports = (packet.source_port, packet.destination_port)
+    if packet.protocol == TCP:
+        options = bytes(packet.header_length - 20)
+        return tcp(ports, packet.flags, packet.seq, packet.ack, packet.payload, options=options)
+    if packet.protocol == UDP:
+        return udp(ports, packet.payload)
+    if packet.protocol in (ICMP, ICMPV6):
+        head = struct.pack(">BBHHH", packet.icmp_type, packet.icmp_code, 0, packet.ident, packet.seq % (1 << 16))
+        return head + packet.payload
+    return packet.payload
 
 
 class Chatter:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import struct
 import warnings
-from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from siemd.sources.sniffer.fragments import MAX_HELD
 from siemd.sources.sniffer.packet import ARP, ICMP, ICMPV6, SCTP, SYN, TCP, UDP, Frame, Packet
 from siemd.sources.sniffer.pcapfile import read_frames
 from siemd.sources.sniffer.plain import decode_plain
+from support.fuzzed import ETHER, seeds, shapes
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -28,7 +28,6 @@ FUZZED_SEEDS = 2_000  # frames that scapy's fuzz() makes, about a millisecond ea
 FUZZED_FRAMES = 200_000  # malformed frames made from them
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
 CLIENT6, SERVER6 = "2001:db8::1", "2001:db8::2"
-ETHER = scapy.Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 
 
 def decode(data: bytes, *, link_type: int = 1, length: int = 0, decoder: Decoder | None = None) -> list[Packet]:
@@ -481,36 +480,6 @@ def check_all(frames: list[Frame]) -> None:
 @given(st.binary(max_size=200), st.sampled_from([*LINK_TYPES, 147]), st.integers(-5, 300))
 def test_no_bytes_make_it_raise(data: bytes, link_type: int, length: int) -> None:
     check_all([Frame(0, data, length, link_type)])
-
-
-def shapes() -> Iterator[Any]:
-    """Stacks of layers that cover every path of the decoder, for scapy's fuzz()."""
-    ip4, ip6 = scapy.IP(), scapy.IPv6()
-    for network in (ip4, ip6):
-        for transport in (scapy.TCP(), scapy.UDP(), scapy.SCTP() / scapy.SCTPChunkInit(), scapy.GRE()):
-            yield network / transport
-    yield ip4 / scapy.ICMP()
-    yield ip4 / scapy.ICMP(type=3) / scapy.IPerror() / scapy.UDPerror()
-    yield ip4 / scapy.ICMP(type=11) / scapy.IPerror() / scapy.TCPerror()
-    yield ip6 / scapy.ICMPv6EchoRequest()
-    yield ip6 / scapy.ICMPv6DestUnreach() / scapy.IPv6() / scapy.UDP()
-    yield ip6 / scapy.ICMPv6ND_NS()
-    yield ip6 / scapy.IPv6ExtHdrHopByHop() / scapy.IPv6ExtHdrFragment() / scapy.UDP()
-    yield ip6 / scapy.IPv6ExtHdrDestOpt() / scapy.IPv6ExtHdrRouting() / scapy.TCP()
-    yield scapy.ARP()
-
-
-def seeds(count: int) -> list[bytes]:
-    """Frames with random values in every field that scapy knows."""
-    stacks = [scapy.fuzz(shape) for shape in shapes()]
-    made: list[bytes] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        while len(made) < count:
-            stack = stacks[len(made) % len(stacks)]
-            links = (ETHER, ETHER / scapy.Dot1Q(vlan=1) / scapy.Dot1Q(vlan=2))
-            made.extend(bytes(link / stack)[:400] for link in links)
-    return made
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from siemd.events import TIME_MAX_US, NetworkEvent
 from siemd.sources.sniffer.decode import Decoder
-from siemd.sources.sniffer.facts import FACTS
 from siemd.sources.sniffer.packet import ARP, ICMP, ICMPV6, SCTP, TCP, UDP, Frame, Packet
 from siemd.sources.sniffer.sensor import Sensor, SensorConfig
-from support.conversation import START_US, Wire, facts_of, only
+from support.conversation import START_US, Wire, check_fact, facts_of, only
 from support.messages import answer, dhcp, dhcpv6, netbios_answer, netbios_query, query, txt
 from support.streams import rdp, smb
 
@@ -99,11 +98,7 @@ def test_any_packets(some: list[Packet], batch: int) -> None:
     facts = run(some, batch)
     assert facts == run(some, 7)  # however they are batched
     for fact in facts:
-        kind = FACTS[fact.event_type]
-        assert set(fact.fields) == set(kind.fields)
-        assert 0 <= fact.time_us <= TIME_MAX_US
-        assert fact.count >= 1
-        msgspec.json.encode(fact)
+        check_fact(fact)
 
 
 @given(st.lists(st.binary(max_size=120), max_size=60))
