@@ -19,7 +19,7 @@ from siemd.sources.sniffer.stream import Stream
 QUIET_S = 0.2  # silence after which the clock on the wall moves event time, and the longest wait for a stop
 REPORT_S = 1.0
 RETRY_FIRST_S, RETRY_MAX_S = 1.0, 30.0
-_LAST_READS = 64  # at a stop: more than any kernel buffer holds
+_LAST_READS = 4096  # at a stop, should the clock be set back meanwhile: millions of frames, more than wait anywhere
 _DECODER_COUNTERS = ("malformed", "truncated", "unknown", "duplicates", "fragments")
 
 
@@ -94,11 +94,19 @@ class Worker:
             self._take(capture.read(QUIET_S))
             if time.monotonic() - self._reported_s >= REPORT_S:
                 self._report(self._new_drops(names))
+        self._take_what_waits()
+        self._report(self._new_drops(names))
+
+    def _take_what_waits(self) -> None:
+        """At a stop: all that came before it. On a busy wire there is always more, which came too late."""
+        stopped_us = now_us()
         for _ in range(_LAST_READS):
-            if not (frames := capture.read(0)):
+            frames = self._capture.read(0)
+            if not len(frames):
                 break
             self._take(frames)
-        self._report(self._new_drops(names))
+            if _last_us(frames) > stopped_us:
+                break
 
     def _warn_of_small_buffer(self) -> None:
         granted, wanted = self._capture.buffer_bytes, self._capture.wanted_bytes

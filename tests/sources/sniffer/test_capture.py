@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
 import socket
 import struct
@@ -99,6 +100,12 @@ def tunnel(name: str) -> Iterator[int]:
 def listed(frames: Frames) -> list[Frame]:
     """Frames by themselves, whatever the capture gave."""
     return frames if isinstance(frames, list) else frames.frames()
+
+
+def received(interface: str) -> int:
+    """How many frames came in by it."""
+    [link] = json.loads(ip("-s", "-j", "link", "show", interface))
+    return int(link["stats64"]["rx"]["packets"])
 
 
 def read_until(capture: Capture, count: int) -> list[Frame]:
@@ -403,9 +410,11 @@ class Recorder(Sensor):
 
 
 @contextmanager
-def working(capture: Capture, sensor: Sensor, send: Callable[[Report], bool]) -> Iterator[Worker]:
+def working(
+    capture: Capture, sensor: Sensor, send: Callable[[Report], bool], stop: Event | None = None
+) -> Iterator[Worker]:
     """A worker in its thread, stopped and awaited at the end."""
-    stop = Event()
+    stop = stop or Event()
     worker = Worker(capture, sensor, send, stop)
     thread = Thread(target=worker.run)
     thread.start()
@@ -486,6 +495,23 @@ class TestWorker:
         assert fact.count == 2000 - len(sensor.seen) == reports[-1].counters["kernel_drops"]
         assert fact.fields == {"interfaces": ["far"]}
         assert any(report.status == "degraded" and "dropped" in report.detail for report in reports)
+
+    def test_what_waits_at_a_stop_is_read_to_its_end(self, cable: tuple[str, str]) -> None:
+        """However much it is: what would be left is counted nowhere."""
+        count, stop, reports = 70_000, Event(), list[Report]()
+        capture = Capture("far", "ring", buffer_bytes=(count + 1000) * SLOT_BYTES)
+
+        def held_up(report: Report) -> bool:
+            reports.append(report)
+            return stop.wait(60)
+
+        with working(capture, Sensor(SensorConfig()), held_up, stop), sending("near") as send:
+            wait_until(lambda: reports and reports[-1].status == "ok", "the capture is open")
+            for _ in range(count):
+                send(UDP_FRAME)
+            wait_until(lambda: received("far") >= count, "all have arrived")
+        assert reports[-1].counters["kernel_drops"] == 0
+        assert reports[-1].counters["frames"] == count
 
 
 def outlet(tmp_path: Path) -> Outlet:
