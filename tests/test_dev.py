@@ -42,3 +42,14 @@ def test_it_needs_only_python_itself() -> None:
 
 def test_continuous_integration_runs_the_same_command() -> None:
     assert "exec python3 dev test" in (DEV.parent / ".ci" / "run").read_text()
+
+
+def test_soak_tests_are_left_out_and_not_skipped() -> None:
+    def collected(*arguments: str) -> str:
+        file = DEV.parent / "tests" / "sources" / "sniffer" / "test_swarms.py"
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments, file]
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=DEV.parent).stdout
+
+    usual = collected()
+    assert "[syn_sources-large]" not in usual and "deselected" in usual
+    assert "[syn_sources-large]" in collected("--soak")

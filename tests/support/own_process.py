@@ -26,12 +26,16 @@ def resident_bytes() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
+def tests_path() -> dict[str, str]:
+    """The environment in which a fresh Python finds siemd and what tests share."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
+
+
 def in_own_process(module: str, function: str, **arguments: Any) -> dict[str, Any]:
     """What a function says in a fresh process; arguments and result are JSON."""
-    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     done = subprocess.run(
         [sys.executable, "-c", _CALL, module, function, json.dumps(arguments)],
-        env=os.environ | {"PYTHONPATH": path},
+        env=tests_path(),
         capture_output=True,
         text=True,
         check=False,
