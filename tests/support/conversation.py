@@ -333,9 +333,14 @@ def shipped_rules() -> Ruleset:
 
 
 def incidents_of(packets: Sequence[Packet]) -> list[Alert]:
+    """The incidents that packets raise, see `raised_by`."""
+    return raised_by(facts_of(packets))
+
+
+def raised_by(facts: Sequence[NetworkEvent]) -> list[Alert]:
     """The last state of every incident of the shipped rules, informational ones left out."""
     detector = Detector(shipped_rules(), DetectionConfig(), "sensor")
-    alerts = detector.process(facts_of(packets)) + detector.finish()
+    alerts = detector.process(facts) + detector.finish()
     last = {alert.incident_id: alert for alert in alerts}
     return [alert for alert in last.values() if alert.level != "informational"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def udp(ports: tuple[int, int], payload: bytes) -> bytes:
 
 
 def frame_of(packet: Packet) -> Frame:
-    """The frame that a scripted packet could be decoded from; TCP's options are zeros, an ICMP error is empty."""
+    """The frame that a scripted packet could be decoded from; TCP's options are zeros."""
     if packet.protocol == ARP:
         ends = packet.source_mac + packet.source_ip + bytes(6) + packet.destination_ip
         head = struct.pack(">HHHBBH", ARP, 1, 0x0800, 6, 4, packet.arp_operation)
@@ -102,8 +103,17 @@ def _above_ip(packet: Packet) -> bytes:
         return udp(ports, packet.payload)
     if packet.protocol in (ICMP, ICMPV6):
         head = struct.pack(">BBHHH", packet.icmp_type, packet.icmp_code, 0, packet.ident, packet.seq % (1 << 16))
-        return head + packet.payload
+        return head + (frame_of(packet.quoted).data[14:] if packet.quoted else packet.payload)
     return packet.payload
+
+
+def write_capture(path: Path, frames: Iterable[Frame]) -> None:
+    """A pcap file of Ethernet frames."""
+    with path.open("wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1))
+        for frame in frames:
+            seconds, micros = divmod(frame.time_us, 1_000_000)
+            file.write(struct.pack("<IIII", seconds, micros, len(frame.data), frame.length) + frame.data)
 
 
 class Chatter:
