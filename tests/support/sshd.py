@@ -67,17 +67,20 @@ class Sshd:
         self._process.terminate()
         self._process.wait(10)
 
-    def login(self, client: Namespace, password: str | None = None) -> bool:
-        """One session of a real ssh client that runs `true`, with the key or with a password; whether it was let in."""
+    def login(self, client: Namespace, password: str | None = None, command: str = "true") -> bool:
+        """A session of a real ssh client that runs a command, with the key or with a password; whether it was let in.
+
+        command: one that says nothing.
+        """
         ask = self._folder / "askpass"
         ask.write_text('#!/bin/sh\nprintf "%s\\n" "$SIEMD_TEST_PASSWORD"\n')
         ask.chmod(0o755)
         only = "publickey" if password is None else "password"
-        command = [
+        line = [
             *("ssh", "-F", "none", "-i", self.key, "-p", str(self.port)),
             *("-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={os.devnull}", "-o", "LogLevel=ERROR"),
             *("-o", f"PreferredAuthentications={only}", "-o", "NumberOfPasswordPrompts=1"),
-            *(f"{USER}@{self.host.address}", "true"),
+            *(f"{USER}@{self.host.address}", command),
         ]
         environment = os.environ | {
             "SSH_ASKPASS": str(ask),
@@ -85,7 +88,7 @@ class Sshd:
             "SIEMD_TEST_PASSWORD": password or "",
             "DISPLAY": "",
         }
-        words = client.run(*command, check=False, env=environment)
+        words = client.run(*line, check=False, env=environment)
         assert not words or "Permission denied" in words, words
         return not words
 
