@@ -122,6 +122,17 @@ def test_ports_used_again(wire: Wire, call: Call) -> None:
     assert sorted(counts(record) for record in records(wire)) == [(2, 9, 1, 0), (3, 5, 1, 0)]
 
 
+def test_a_connection_that_is_played_again(wire: Wire, call: Call) -> None:
+    """Such as by tcpreplay: with the very same numbers, soon after its end."""
+    for _ in range(2):
+        call.open()
+        call.there(PSH | ACK, 5)
+        call.there(FIN | ACK)
+        call.back(FIN | ACK)
+        call.there()
+    assert [counts(record) for record in records(wire)] == [(5, 5, 2, 0), (5, 5, 2, 0)]
+
+
 def test_an_answer_that_is_not_seen(wire: Wire) -> None:
     wire.syn(CLIENT, PORT, SERVER, 8443, 100, by_hand=False)
     wire.tcp(CLIENT, PORT, SERVER, 8443, ACK, 101, 501)

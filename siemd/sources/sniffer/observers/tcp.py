@@ -171,7 +171,7 @@ class TcpObserver:
 
     def _again(self, key: Key, flow: TcpFlow, packet: Packet, now_us: int) -> None:
         """A SYN on a known flow: a duplicate, or the ports are used again."""
-        if packet.seq == flow.seq and flow.probe in ("syn", "connect"):
+        if packet.seq == flow.seq and not flow.midstream and not flow.recorded:
             return
         self._close(flow, now_us)
         self._record(key, flow, "", now_us)
