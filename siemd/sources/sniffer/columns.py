@@ -116,6 +116,13 @@ class Columns:
         begins = gather(batch.memory, np.minimum(starts + payload_at, size - 4), 4)
         self.banner = begins.view("<u4") == _SSH
 
+    def only(self, piece: slice) -> Columns:
+        """Those of some of the frames."""
+        some = Columns.__new__(Columns)
+        for name in Columns.__slots__:
+            setattr(some, name, getattr(self, name)[piece])
+        return some
+
 
 class _Network(NamedTuple):
     """Columns of a network header. header: its bytes. length: with what it carries. source, destination: mixed ends."""

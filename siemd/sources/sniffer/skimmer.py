@@ -21,6 +21,8 @@ from siemd.sources.sniffer.sensor import SET_BACK_US, Sensor
 from siemd.sources.sniffer.settled import Settled
 from siemd.sources.sniffer.state import READ, UNSETTLED
 
+_PIECE = 512  # frames: what is learnt from these is known for the next …
+_MOST = 0.9  # … unless this part is passed over: then pieces cost more than they spare
 _LARGEST_STEP_US = 600_000_000  # a batch with a larger one is left to the sensor, which judges clocks
 
 
@@ -33,17 +35,28 @@ class Skimmer:
         self._settled = Settled()
         self._number = sensor.changes.number
         sensor.count_skipped = self._settled.tell
+        self._learns = True  # whether there is much to be looked at
         self._taken = 0
         self.skipped = 0
 
     def feed(self, batch: FrameBatch) -> list[NetworkEvent]:
         """Observe frames in the order of capture; returns the facts that became due."""
+        columns = Columns(batch, self._settled.hashed)
+        facts: list[NetworkEvent] = []
+        at = 0
+        while at < len(batch):
+            piece = slice(at, at + _PIECE if self._learns else len(batch))
+            at = piece.stop
+            facts += self._feed(batch.only(piece), columns.only(piece))
+        return facts
+
+    def _feed(self, batch: FrameBatch, columns: Columns) -> list[NetworkEvent]:
         if self._sensor.changes.number != self._number:
             self.forget()
-        columns = Columns(batch, self._settled.hashed)
         skipped, known = self._settled.skipped(columns)
         if skipped.any():
             skipped &= ~self._tells_time(batch, columns.plain)
+        self._learns = int(np.count_nonzero(skipped)) < _MOST * len(batch)
         return self._sensor.feed(self._packets(batch, columns, skipped, known))
 
     def forget(self) -> None:
