@@ -108,3 +108,28 @@ async def test_two_views_of_one_name_are_both_offered(console: ConsoleSite) -> N
     page = await console.page("analyst", "/search")
     await page.get_by_role("button", name="Views").click()
     await expect(page.get_by_role("menuitem", name="twin", exact=True)).to_have_count(2)
+
+
+@pytest.mark.parametrize(
+    ("filters", "told"),
+    [
+        (["source_ip:like:192", "destination_port:eq:77"], "source_ip:like:192 is no filter"),
+        ([f"destination_port:ne:{port}" for port in range(1, 22)], "destination_port:ne:21 is one filter too many"),
+    ],
+)
+async def test_a_filter_of_no_use_is_said_and_nothing_is_asked_without_it(
+    console: ConsoleSite, filters: list[str], told: str
+) -> None:
+    asked: list[str] = []
+    page = await console.page("analyst", "/gallery")
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto("/search?" + "&".join(f"filter={one}" for one in filters))
+    await expect(page.get_by_role("alert")).to_have_text(told)
+    await expect(page.get_by_text("Nothing is asked yet")).to_be_visible()
+    await page.wait_for_load_state("networkidle")
+    assert [url for url in asked if "/events/logs" in url or "/statistics/" in url] == []
+    await console.check_accessible(page, "a filter of no use")
+    await console.shoot(page, "search-unused-filter")
+    await page.get_by_role("button", name="Take it away").click()
+    await expect(page.get_by_role("grid", name="Events").get_by_text("192.0.2.7").first).to_be_visible()
+    await expect(page.get_by_role("alert")).to_have_count(0)

@@ -66,6 +66,7 @@ export const strings = {
   filters: {
     label: "Filters", words: "Search words", placeholder: "Words, or field:value", remove: (what: string) => `Remove the filter ${what}`,
     clear: "Clear all", turn: "Turn into its opposite",
+    unused: { unread: "is no filter", tooMany: "is one filter too many" },
     operators: {
       eq: "is", ne: "is not", in: "is one of", not_in: "is none of", prefix: "begins with", contains: "contains", gt: ">",
       gte: "≥", lt: "<", lte: "≤", cidr: "in network", exists: "exists",

@@ -24,7 +24,8 @@ export function askedOf(table: OneTable, own: Own = NOTHING): Asked {
   const mine = own.filters.map(parseFilter).filter((one): one is Filter => one !== undefined);
   const filters = [...filtersFor(table, filterBar.filters), ...filtersFor(table, mine)];
   const q = [filterBar.words, own.words].filter(Boolean).join(" ").slice(0, 1000);
-  return { ...timeRange.query, filter: filters.map(writeFilter).slice(0, 20), q };
+  const unused = filterBar.unused.map((one) => one.written); // refused in words, rather than counted without
+  return { ...timeRange.query, filter: [...filters.map(writeFilter), ...unused], q };
 }
 
 /** Whether some of the page's filters say nothing to a table. */

@@ -1,28 +1,30 @@
 /** The filters and words of a page, in its address (filter, q): one bar for every page that asks for events. */
 
-import { type Filter, MOST_FILTERS, parseFilter, withValue, writeFilter } from "./filters";
+import { type Filter, readFilters, type Unused, withValue, writeFilter } from "./filters";
 import { place, setQuery } from "./router.svelte";
 
 class FilterBar {
   /** As one text: what else changes in the address is no other filter, and asks nothing anew. */
   #written = $derived(JSON.stringify(place.query.getAll("filter")));
-  filters: Filter[] = $derived(
-    (JSON.parse(this.#written) as string[])
-      .map(parseFilter)
-      .filter((one) => one !== undefined)
-      .slice(0, MOST_FILTERS),
-  );
+  #read = $derived(readFilters(JSON.parse(this.#written) as string[]));
+  filters: Filter[] = $derived(this.#read.filters);
+  /** What can't be used, and is not left out in silence either: the bar shows it. */
+  unused: Unused[] = $derived(this.#read.unused);
   words: string = $derived((place.query.get("q") ?? "").slice(0, 1000));
-  /** What the API takes: { filter, q }. */
-  query = $derived({ filter: this.filters.map(writeFilter), q: this.words });
+  /** What the API takes: { filter, q }. It refuses what can't be used, so that no page shows rows as if they met it. */
+  query = $derived({ filter: [...this.filters.map(writeFilter), ...this.unused.map((one) => one.written)], q: this.words });
 
   set(filters: readonly Filter[], words = this.words): void {
-    const query = new URLSearchParams(place.query);
-    query.delete("filter");
-    for (const filter of filters) query.append("filter", writeFilter(filter));
-    if (words) query.set("q", words);
-    else query.delete("q");
-    setQuery(query, { replace: false });
+    this.#write([...filters.map(writeFilter), ...this.unused.map((one) => one.written)], words);
+  }
+
+  /** Take away what can't be used. */
+  forget(): void {
+    this.#write(this.filters.map(writeFilter), this.words);
+  }
+
+  clear(): void {
+    this.#write([], "");
   }
 
   include(field: string, value: string): void {
@@ -33,8 +35,18 @@ class FilterBar {
     this.set(withValue(this.filters, field, value, "exclude"));
   }
 
-  remove(filter: Filter): void {
-    this.set(this.filters.filter((one) => writeFilter(one) !== writeFilter(filter)));
+  /** Take away a filter, as it is written; also one that can't be used. */
+  remove(written: string): void {
+    this.#write(this.query.filter.filter((one) => one !== written), this.words);
+  }
+
+  #write(all: readonly string[], words: string): void {
+    const query = new URLSearchParams(place.query);
+    query.delete("filter");
+    for (const written of all) query.append("filter", written);
+    if (words) query.set("q", words);
+    else query.delete("q");
+    setQuery(query, { replace: false });
   }
 }
 

@@ -39,8 +39,35 @@ function parseJson(written: string): Filter | undefined {
 }
 
 /** As short as it can be; as JSON when a name holds what separates. */
-export function writeFilter({ field, op, value }: Filter): string {
-  return FIELD.test(field) ? `${field}:${op}:${value}` : JSON.stringify({ field, op, value });
+export function writeFilter(filter: Filter): string {
+  const { field, op, value } = filter;
+  return FIELD.test(field) ? `${field}:${op}:${value}` : JSON.stringify(structured(filter));
+}
+
+/** As the API takes it within JSON, where a list is a list. */
+export function structured({ field, op, value }: Filter): { field: string; op: Operator; value: string | string[] | boolean } {
+  if (op === "in" || op === "not_in") return { field, op, value: value.split(",") };
+  return { field, op, value: op === "exists" ? value !== "false" : value };
+}
+
+/** Something in an address that should be a filter and can't be used: it is none, or it is one too many. */
+export interface Unused {
+  written: string;
+  why: "unread" | "tooMany";
+}
+
+/** The filters of an address, each once, and what there can't be used: rows without it would be others than asked for. */
+export function readFilters(all: readonly string[]): { filters: Filter[]; unused: Unused[] } {
+  const filters = new Map<string, Filter>();
+  const unused = new Map<string, Unused>();
+  for (const written of all) {
+    const filter = parseFilter(written);
+    const key = filter ? writeFilter(filter) : written;
+    if (!filter) unused.set(key, { written, why: "unread" });
+    else if (filters.has(key) || filters.size < MOST_FILTERS) filters.set(key, filter);
+    else unused.set(key, { written: key, why: "tooMany" });
+  }
+  return { filters: [...filters.values()], unused: [...unused.values()] };
 }
 
 /**
@@ -50,7 +77,7 @@ export function writeFilter({ field, op, value }: Filter): string {
 export function withValue(filters: readonly Filter[], field: string, value: string, how: "include" | "exclude"): Filter[] {
   const kept = filters.filter((one) => !(one.field === field && one.value === value && (one.op === "eq" || one.op === "ne")));
   const others = how === "include" ? kept.filter((one) => !(one.field === field && one.op === "eq")) : kept;
-  return [...others, { field, op: how === "include" ? "eq" : "ne", value } as Filter].slice(-MOST_FILTERS);
+  return [...others, { field, op: how === "include" ? "eq" : "ne", value } as Filter];
 }
 
 /** The filters the other way round: what was shown is hidden. undefined: there is no opposite. */

@@ -9,7 +9,7 @@
 
 import { hooks } from "./api/client";
 import { base } from "./base";
-import type { Filter } from "./filters";
+import { type Filter, structured } from "./filters";
 
 export type LiveState = "idle" | "connecting" | "open" | "waiting" | "refused";
 export type Row = Record<string, unknown>;
@@ -123,7 +123,7 @@ class Live {
   }
 
   #ask(id: string, { table, filters = [], words = "", fields = [] }: Question): void {
-    this.#socket?.send(JSON.stringify({ type: "subscribe", id, table, filters, words, fields }));
+    this.#socket?.send(JSON.stringify({ type: "subscribe", id, table, filters: filters.map(structured), words, fields }));
   }
 
   #take(data: unknown): void {

@@ -5,7 +5,7 @@ import { addressOf, fill } from "./api/client";
 import { errorOf } from "./api/problem";
 import { Bounded } from "./bounded";
 import { flag, integer, list, oneOf, text } from "./codec";
-import { negated, parseFilter, withValue, writeFilter, type Filter } from "./filters";
+import { negated, parseFilter, readFilters, structured, withValue, writeFilter, type Filter } from "./filters";
 import { bytes, counterValue, duration, humanCounter, since, utc } from "./format";
 import { detailOf } from "./health";
 import { textOf, visible, visibleParts } from "./hostile";
@@ -64,6 +64,20 @@ describe("filters", () => {
     for (const nonsense of ["", "a", "a:b", "a:like:b", "{", '{"field":1}', "a b:eq:c", `a:eq:${"x".repeat(5000)}`]) {
       expect(parseFilter(nonsense)).toBeUndefined();
     }
+  });
+  test("what an address holds is used once, or told to be of no use", () => {
+    const { filters, unused } = readFilters(["a:eq:1", "a:like:1", "a:eq:1", '{"field":"a","op":"eq","value":"1"}', "a:like:1"]);
+    expect(filters).toEqual([{ field: "a", op: "eq", value: "1" }]);
+    expect(unused).toEqual([{ written: "a:like:1", why: "unread" }]);
+    const many = readFilters(Array.from({ length: 22 }, (_one, index) => `a:ne:${index}`));
+    expect([many.filters.length, many.unused]).toEqual([20, [{ written: "a:ne:20", why: "tooMany" }, { written: "a:ne:21", why: "tooMany" }]]);
+    expect(withValue(many.filters, "b", "1", "include")).toHaveLength(21);
+  });
+  test("within JSON a list is a list", () => {
+    expect(structured({ field: "a", op: "in", value: "1,2" }).value).toEqual(["1", "2"]);
+    expect(structured({ field: "a", op: "exists", value: "" }).value).toBe(true);
+    const odd: Filter = { field: "fields.Odd name", op: "not_in", value: "x,y" };
+    expect([writeFilter(odd), parseFilter(writeFilter(odd))]).toEqual(['{"field":"fields.Odd name","op":"not_in","value":["x","y"]}', odd]);
   });
   test("a click shows only a value, hides it, or turns it", () => {
     const only = withValue([], "user_name", "root", "include");

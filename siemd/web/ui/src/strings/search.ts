@@ -8,5 +8,7 @@ export const search = {
   statisticsText: "The most frequent values; a click shows only one, or hides it.", of: (n: string) => `of ${n} events`, others: (n: string) => `${n} others`, none: "No values",
   views: "Views", saveView: "Save this search", viewName: "Name", shared: "For everybody", saved: "Saved", removeView: (name: string) => `Remove ${name}`,
   detail: "Event", closeDetail: "Close", emptyTitle: "Nothing found", emptyText: "Take a filter or a word away, choose a longer time or another table. Events appear as soon as a source of siemd stores them.",
+  unusedTitle: "Nothing is asked yet", forget: "Take it away",
+  unusedText: (operators: string, most: number) => `A filter of this address can't be used, and without it other rows would show. A filter is FIELD:OP:VALUE, where OP is one of ${operators}; at most ${most} can be combined.`,
   fresh: (n: number) => (n === 1 ? "1 new event" : `${n} new events`),
 };
