@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, WebSocketRoute, expect
 
-from siemd.storage.store import open_store
+from siemd.storage.store import Store, open_store
 from support.batches import batch, connection, log, probe
 from support.console import ConsoleSite
 
@@ -133,3 +136,136 @@ async def test_a_filter_of_no_use_is_said_and_nothing_is_asked_without_it(
     await page.get_by_role("button", name="Take it away").click()
     await expect(page.get_by_role("grid", name="Events").get_by_text("192.0.2.7").first).to_be_visible()
     await expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@asynccontextmanager
+async def store_of(site: ConsoleSite, data_dir: Path) -> AsyncIterator[Store]:
+    store = open_store(site.storage, data_dir)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def asked_for_rows(page: Page) -> list[str]:
+    """The addresses of pages of rows that are asked for from now on."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/v1/events/logs?" in request.url else None)
+    return asked
+
+
+def hearing(page: Page) -> asyncio.Event:
+    """Is set when the server has begun to tell the page of new events."""
+    heard = asyncio.Event()
+
+    def take(frame: str | bytes) -> None:
+        if json.loads(frame)["type"] == "subscribed":
+            heard.set()
+
+    page.on("websocket", lambda socket: socket.on("framereceived", take))
+    return heard
+
+
+@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
+async def test_live_counts_what_is_new_beside_rows_that_stand_still(console: ConsoleSite, tmp_path: Path) -> None:
+    page = await console.page("analyst", "/health")
+    heard = hearing(page)
+    await page.clock.install()
+    await page.goto("/search?refresh=live")
+    grid = page.get_by_role("grid", name="Events")
+    await expect(grid.get_by_text("192.0.2.7").first).to_be_visible()
+    await asyncio.wait_for(heard.wait(), 20)
+    await page.wait_for_load_state("networkidle")
+    async with store_of(console, tmp_path) as store:
+        asked = asked_for_rows(page)
+        await store.write([batch(probe(1, message="the first"), probe(2, message="the second"), epoch=7)])
+        await expect(page.get_by_role("button", name="2 new events")).to_be_visible()
+        async with page.expect_response(lambda answer: "/statistics/logs/timeline" in answer.url):
+            await page.clock.fast_forward(11_000)
+        await store.write([batch(probe(1, message="the third"), epoch=8)])
+        await expect(page.get_by_role("button", name="3 new events")).to_be_visible()
+        assert asked == [], "the rows stand still"
+        await console.shoot(page, "search-live")
+        heard.clear()
+        await page.get_by_role("button", name="3 new events").click()
+        await expect(grid.get_by_text("the third")).to_be_visible()
+        await expect(page.get_by_role("button", name="new event")).to_have_count(0)
+        await asyncio.wait_for(heard.wait(), 20)
+        await store.write([batch(probe(1, message="the fourth"), epoch=9)])
+        await expect(page.get_by_role("button", name="1 new event")).to_be_visible()
+        await page.get_by_label("Search words").fill("fourth")
+        await page.get_by_label("Search words").press("Enter")
+        await expect(page.get_by_text("1 rows")).to_be_visible()
+        await expect(page.get_by_role("button", name="new event")).to_have_count(0)
+
+
+async def test_a_live_connection_that_is_lost_is_said_and_comes_back(console: ConsoleSite, tmp_path: Path) -> None:
+    page = await console.page("analyst", "/health")
+    sockets: list[WebSocketRoute] = []
+    away, heard = asyncio.Event(), asyncio.Event()
+
+    async def connect(socket: WebSocketRoute) -> None:
+        if away.is_set():
+            await socket.close()
+            return
+        server = socket.connect_to_server()
+
+        def take(frame: str | bytes) -> None:
+            socket.send(frame)
+            if json.loads(frame)["type"] == "subscribed":
+                heard.set()
+
+        server.on_message(take)
+        sockets.append(socket)
+
+    await page.route_web_socket("**/api/v1/live", connect)
+    await page.goto("/search?refresh=live")
+    async with store_of(console, tmp_path) as store:
+        await asyncio.wait_for(heard.wait(), 20)
+        await page.wait_for_load_state("networkidle")
+        await store.write([batch(probe(1), epoch=7)])
+        await expect(page.get_by_role("button", name="1 new event")).to_be_visible()
+        away.set()
+        await sockets[0].close()
+        await expect(page.get_by_text("The live connection is lost; trying again.")).to_be_visible()
+        await console.check_accessible(page, "a lost live connection")
+        away.clear()
+        await expect(page.get_by_role("button", name="1+ new events")).to_be_visible(timeout=30_000)
+        await expect(page.get_by_text("The live connection is lost")).to_have_count(0)
+        await store.write([batch(probe(1), epoch=8)])
+        await expect(page.get_by_role("button", name="2+ new events")).to_be_visible()
+
+
+async def test_live_that_hears_nothing_says_why_and_asks_again(console: ConsoleSite, tmp_path: Path) -> None:
+    page = await console.page("analyst", "/health")
+    refused: list[str] = []
+
+    def refuse_once(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            asked = json.loads(message)
+            if asked["type"] == "subscribe" and asked["table"] == "logs" and not refused:
+                refused.append(asked["id"])
+                detail = "the store does not answer now; try again"
+                socket.send(json.dumps({"type": "error", "id": asked["id"], "detail": detail}))
+            else:
+                server.send(message)
+
+        socket.on_message(pass_on)
+
+    await page.route_web_socket("**/api/v1/live", refuse_once)
+    await page.clock.install()
+    await page.goto("/search?refresh=live&filter=destination_port:in:77,78")
+    await expect(page.get_by_text("New events are not counted: the store does not answer now")).to_be_visible()
+    await page.clock.fast_forward(11_000)
+    await expect(page.get_by_text("New events are not counted")).to_have_count(0)
+    async with store_of(console, tmp_path) as store:
+        await store.write([batch(probe(1), probe(78), epoch=7)])
+        await expect(page.get_by_role("button", name="1 new event")).to_be_visible()
+
+
+async def test_live_without_an_end_that_moves_says_so(console: ConsoleSite) -> None:
+    page = await console.page("analyst", "/search?refresh=live&from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z")
+    await expect(page.get_by_text("The time range has ended")).to_be_visible()

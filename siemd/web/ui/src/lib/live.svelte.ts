@@ -25,6 +25,7 @@ export interface Listener {
   rows(rows: Row[]): void;
   /** Events that were not told: search finds them. */
   skipped?(events: number, why: string): void;
+  /** Nothing is heard of, and why; it is asked for again, and `begun` says when that helped. */
   error?(words: string): void;
   /** From now on it hears, also after a pause: what was asked before this may lack what was stored meanwhile. */
   begun?(): void;
@@ -43,6 +44,7 @@ const LONGEST_WAIT_MS = 30_000;
 const SILENCE_MS = 40_000; // the server says something every 15 s
 const LOGGED_OUT = 4401;
 const TOO_MANY = 4429;
+const ASK_AGAIN_MS = 10_000; // after an error: the store may answer again
 
 class Live {
   state: LiveState = $state("idle");
@@ -81,7 +83,7 @@ class Live {
 
   #open(): void {
     this.#retry = undefined;
-    this.state = "connecting";
+    if (this.state === "idle") this.state = "connecting"; // one that was lost stays so until it is back
     const address = new URL(`${base}/api/v1/live`, location.href);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(address, "siemd.v1");
@@ -126,6 +128,14 @@ class Live {
     this.#socket?.send(JSON.stringify({ type: "subscribe", id, table, filters: filters.map(structured), words, fields }));
   }
 
+  #askLater(id: string): void {
+    const socket = this.#socket;
+    setTimeout(() => {
+      const wanted = this.#wanted.get(id);
+      if (wanted && socket?.readyState === WebSocket.OPEN && socket === this.#socket) this.#ask(id, wanted.question);
+    }, ASK_AGAIN_MS);
+  }
+
   #take(data: unknown): void {
     let message: Message;
     try {
@@ -147,6 +157,7 @@ class Live {
         break;
       case "error":
         listener?.error?.(message.detail ?? "");
+        this.#askLater(message.id ?? "");
         break;
       case "store":
         this.storeAway = message.detail?.includes("again") ? "" : (message.detail ?? "");

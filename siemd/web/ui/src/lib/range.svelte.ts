@@ -9,6 +9,7 @@ const EVERY_MS: Partial<Record<Refresh, number>> = { live: 10_000, "5s": 5000, "
 
 class Range {
   #tick = $state(0);
+  #asked = $state(0);
   /** When the moving end of the range was looked at last: what a page asks belongs to one moment. */
   #nowMs = $state(Date.now());
 
@@ -25,6 +26,11 @@ class Range {
   /** start and end for the API; changes with the range and at each refresh, so that an effect that reads it asks anew. */
   query = $derived.by(() => {
     void this.#tick;
+    return rangeQuery(this.range);
+  });
+  /** The same, but live refreshing leaves it alone: for rows that somebody reads, beside which what is new is counted. */
+  still = $derived.by(() => {
+    void this.#asked;
     return rangeQuery(this.range);
   });
 
@@ -44,6 +50,11 @@ class Range {
 
   /** Ask again, now. */
   again(): void {
+    this.#asked += 1;
+    this.#beat();
+  }
+
+  #beat(): void {
     this.#nowMs = Date.now();
     this.#tick += 1;
   }
@@ -54,7 +65,9 @@ class Range {
       const every = EVERY_MS[this.refresh];
       if (!every) return;
       const timer = setInterval(() => {
-        if (document.visibilityState === "visible" && !this.held) this.again();
+        if (document.visibilityState !== "visible" || this.held) return;
+        if (this.live) this.#beat();
+        else this.again();
       }, every);
       return () => clearInterval(timer);
     });

@@ -10,5 +10,7 @@ export const search = {
   detail: "Event", closeDetail: "Close", emptyTitle: "Nothing found", emptyText: "Take a filter or a word away, choose a longer time or another table. Events appear as soon as a source of siemd stores them.",
   unusedTitle: "Nothing is asked yet", forget: "Take it away",
   unusedText: (operators: string, most: number) => `A filter of this address can't be used, and without it other rows would show. A filter is FIELD:OP:VALUE, where OP is one of ${operators}; at most ${most} can be combined.`,
-  fresh: (n: number) => (n === 1 ? "1 new event" : `${n} new events`),
+  fresh: (n: number, more: boolean) => (n === 0 ? "Look for new events" : n === 1 && !more ? "1 new event" : `${n}${more ? "+" : ""} new events`),
+  liveStands: "The time range has ended, so nothing new is counted.", liveTrouble: (why: string) => `New events are not counted: ${why}`,
+  liveLost: "The live connection is lost; trying again. New events are not counted meanwhile.", liveRefused: "Too many pages are live; this one tries again in a while.",
 };
