@@ -13,6 +13,7 @@ from playwright.async_api import Page, WebSocketRoute, expect
 
 from siemd.storage.store import Store, open_store
 from support.batches import batch, connection, log, probe
+from support.browser import PHONE
 from support.console import ConsoleSite
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x07'; DROP TABLE logs --"
@@ -49,7 +50,7 @@ async def test_a_search_is_narrowed_looked_at_and_kept(console: ConsoleSite) -> 
     values = page.get_by_role("list", name="source_ip")
     await values.get_by_role("button", name="192.0.2.7").click()
     await page.get_by_role("menuitem", name="Show only this value").click()
-    await expect(page).to_have_url(console.web.origin + "/search?by=source_ip&filter=source_ip%3Aeq%3A192.0.2.7")
+    await expect(page).to_have_url(console.web.origin + "/search?fields=1&by=source_ip&filter=source_ip%3Aeq%3A192.0.2.7")
     await page.get_by_label("Search words").fill("destination_port:eq:77")
     await page.get_by_label("Search words").press("Enter")
     await expect(page.get_by_text("1 rows")).to_be_visible()
@@ -277,3 +278,58 @@ async def test_live_that_hears_nothing_says_why_and_asks_again(console: ConsoleS
 async def test_live_without_an_end_that_moves_says_so(console: ConsoleSite) -> None:
     page = await console.page("analyst", "/search?refresh=live&from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z")
     await expect(page.get_by_text("The time range has ended")).to_be_visible()
+
+
+@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
+async def test_what_is_open_beside_the_rows_stands_in_the_address(console: ConsoleSite) -> None:
+    page = await console.page("analyst", "/search?filter=destination_port:lt:11&order=asc")
+    grid, event = page.get_by_role("grid", name="Events"), page.get_by_role("region", name="Event", exact=True)
+    await page.get_by_role("button", name="Fields").click()
+    await page.get_by_role("combobox", name="Field").select_option("destination_ip")
+    await grid.focus()
+    for key in ("j", "j", "Enter"):
+        await page.keyboard.press(key)
+    await expect(event.get_by_text("fields.probe")).to_be_visible()
+    shared = await console.page("viewer", page.url.removeprefix(console.web.origin))
+    await expect(shared.get_by_role("region", name="Event", exact=True).get_by_text("fields.probe")).to_be_visible()
+    await expect(shared.locator(".row.selected")).to_have_count(1)
+    await shared.keyboard.press("Escape")
+    await expect(shared.get_by_role("region", name="Event", exact=True)).to_have_count(0)
+    await expect(shared.get_by_role("list", name="destination_ip")).to_be_visible()
+    await page.go_back()
+    await expect(event).to_have_count(0)
+    await page.go_forward()
+    await expect(event.get_by_text("fields.probe")).to_be_visible()
+
+
+async def test_an_event_that_is_gone_is_said(console: ConsoleSite) -> None:
+    console.complaints.expected.append(r"Failed to load resource.*\b404\b")
+    page = await console.page("viewer", "/search?event=999999")
+    await expect(page.get_by_role("region", name="Event", exact=True).get_by_role("alert")).to_be_visible()
+
+
+async def test_on_a_phone_an_event_is_a_dialog_that_gives_the_focus_back(console: ConsoleSite) -> None:
+    page = await console.page("analyst", "/search?filter=destination_port:lt:11", viewport=PHONE)
+    grid, dialog = page.get_by_role("grid", name="Events"), page.get_by_role("dialog", name="Event")
+    for leave in ("Escape", "Close", "back"):
+        await grid.get_by_text("tcp_probe").first.click()
+        await expect(dialog.get_by_text("fields.probe")).to_be_visible()
+        assert await page.evaluate("document.activeElement.closest('dialog') !== null")
+        if leave == "Escape":
+            await console.check_accessible(page, "an event on a phone")
+            await console.shoot(page, "search-event-dialog")
+            await page.keyboard.press("Escape")
+        elif leave == "Close":
+            await dialog.get_by_role("button", name="Close").click()
+        else:
+            await page.go_back()
+        await expect(dialog).to_have_count(0)
+        await expect(grid).to_be_focused()
+        assert "event=" not in page.url
+    await page.get_by_role("button", name="Fields").click()
+    fields = page.get_by_role("dialog", name="Fields")
+    await fields.get_by_role("button", name="tcp_probe").click()
+    await page.get_by_role("menuitem", name="Hide this value").click()
+    await expect(fields.get_by_text("No values")).to_be_visible()
+    await fields.get_by_role("button", name="Close").click()
+    await expect(page.get_by_role("button", name="Fields")).to_be_focused()
