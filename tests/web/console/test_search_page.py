@@ -50,7 +50,9 @@ async def test_a_search_is_narrowed_looked_at_and_kept(console: ConsoleSite) -> 
     values = page.get_by_role("list", name="source_ip")
     await values.get_by_role("button", name="192.0.2.7").click()
     await page.get_by_role("menuitem", name="Show only this value").click()
-    await expect(page).to_have_url(console.web.origin + "/search?fields=1&by=source_ip&filter=source_ip%3Aeq%3A192.0.2.7")
+    await expect(page).to_have_url(
+        console.web.origin + "/search?fields=1&by=source_ip&filter=source_ip%3Aeq%3A192.0.2.7"
+    )
     await page.get_by_label("Search words").fill("destination_port:eq:77")
     await page.get_by_label("Search words").press("Enter")
     await expect(page.get_by_text("1 rows")).to_be_visible()
@@ -278,6 +280,39 @@ async def test_live_that_hears_nothing_says_why_and_asks_again(console: ConsoleS
 async def test_live_without_an_end_that_moves_says_so(console: ConsoleSite) -> None:
     page = await console.page("analyst", "/search?refresh=live&from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z")
     await expect(page.get_by_text("The time range has ended")).to_be_visible()
+
+
+@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
+async def test_fields_operators_and_values_are_offered(console: ConsoleSite, tmp_path: Path) -> None:
+    async with store_of(console, tmp_path) as store:
+        people = [log(n, table="security_logs", user_name=f"Person {n}") for n in range(1, 30)]
+        await store.write([batch(*people, log(30, table="security_logs", user_name="Ada Lovelace"), source="people")])
+    page = await console.page("analyst", "/search?table=security_logs")
+    await expect(page.get_by_role("grid", name="Events").get_by_text("Ada Lovelace")).to_be_visible()
+    box, offered = page.get_by_role("combobox", name="Search words"), page.get_by_role("option")
+    await box.press_sequentially("us")
+    await expect(offered).to_have_text(["user_name"])
+    await box.press("ArrowDown")
+    await box.press("Tab")
+    await expect(box).to_have_value("user_name:")
+    await expect(page.get_by_role("option", name="begins with prefix")).to_be_visible()
+    await expect(page.get_by_role("option", name="Person").first).to_be_visible()
+    await console.check_accessible(page, "offers")
+    await console.shoot(page, "search-offers")
+    await box.press_sequentially("not")
+    await box.press("ArrowDown")
+    await box.press("Enter")
+    await expect(box).to_have_value("user_name:ne:")
+    await box.press_sequentially("lace")  # not among the most frequent
+    await page.get_by_role("option", name="Ada Lovelace").click()
+    await expect(box).to_have_value('user_name:ne:"Ada Lovelace" ')
+    await box.press_sequentially("Microsoft")
+    await box.press("Enter")
+    await expect(page.get_by_role("button", name="Remove the filter user_name is not Ada Lovelace")).to_be_visible()
+    await expect(box).to_have_value("Microsoft")
+    await box.fill("user_name:like:ada")
+    await box.press("Enter")
+    await expect(page.get_by_role("alert")).to_have_text("user_name:like:ada is no filter")
 
 
 @pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)

@@ -64,7 +64,7 @@ export const strings = {
     last: (what: string) => `Last ${what}`,
   },
   filters: {
-    label: "Filters", words: "Search words", placeholder: "Words, or field:value", remove: (what: string) => `Remove the filter ${what}`,
+    label: "Filters", words: "Search words", placeholder: "Words, or field:value", offers: "What could follow", remove: (what: string) => `Remove the filter ${what}`,
     clear: "Clear all", turn: "Turn into its opposite",
     unused: { unread: "is no filter", tooMany: "is one filter too many" },
     operators: {

@@ -18,6 +18,11 @@ class FilterBar {
     this.#write([...filters.map(writeFilter), ...this.unused.map((one) => one.written)], words);
   }
 
+  /** More filters, as they are written; what can't be used shows as such. */
+  add(more: readonly string[], words: string): void {
+    this.#write([...this.query.filter, ...more], words);
+  }
+
   /** Take away what can't be used. */
   forget(): void {
     this.#write(this.filters.map(writeFilter), this.words);

@@ -1,5 +1,8 @@
 /** What the search page knows of tables: which columns show at first, and by what the histogram is parted. */
 
+import type { Schemas } from "./api/client";
+import { OPERATORS, type Operator } from "./filters";
+
 export const TABLES = ["logs", "connections", "security_logs", "system_logs", "application_logs", "channel_logs", "usage_data"] as const;
 export type TableName = (typeof TABLES)[number];
 export type EventRow = Record<string, unknown>;
@@ -45,9 +48,14 @@ export function widthOf(name: string): string {
   return "minmax(6rem, 9rem)";
 }
 
-/** Names that begin like what was typed last: fields of the table, and after FIELD:OP: its most frequent values. */
-export function asking(words: string): { field: string; typed: string } | undefined {
-  const last = words.split(/\s+/).at(-1) ?? "";
-  const found = /^([A-Za-z_][\w.-]*):(?:eq:)?(.*)$/.exec(last);
-  return found?.[1] ? { field: found[1], typed: found[2] ?? "" } : undefined;
+const OF_ALL: readonly Operator[] = ["eq", "ne", "in", "not_in"];
+
+/** What a field of a table can be filtered by; a member of `fields` by everything. */
+export function operatorsOf(name: string, known: readonly Pick<Schemas["FieldInfo"], "name" | "kind" | "address">[]): readonly Operator[] {
+  const info = known.find((one) => one.name === name);
+  if (!info) return name.startsWith("fields.") ? OPERATORS : [];
+  if (info.kind === "object") return [];
+  if (info.kind === "text") return [...OF_ALL, "prefix", "contains", ...(info.address ? (["cidr"] as const) : []), "exists"];
+  if (info.kind === "list") return [...OF_ALL, "contains", "exists"];
+  return [...OF_ALL, "gt", "gte", "lt", "lte", "exists"];
 }
