@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
+from siemd.events import now_us
 from siemd.storage.store import Store, open_store
 from support.batches import batch, connection, log, probe
 from support.browser import PHONE
@@ -42,7 +44,7 @@ async def test_a_search_is_narrowed_looked_at_and_kept(console: ConsoleSite) -> 
     page = await console.page("analyst", "/search")
     grid = page.get_by_role("grid", name="Events")
     await expect(grid.get_by_text("192.0.2.7").first).to_be_visible()
-    await expect(page.get_by_text("200+ rows")).to_be_visible()
+    await expect(page.get_by_text("250 rows")).to_be_visible()
     await console.check_accessible(page, "search")
     await console.shoot(page, "search")
     await page.get_by_role("button", name="Fields").click()
@@ -368,3 +370,37 @@ async def test_on_a_phone_an_event_is_a_dialog_that_gives_the_focus_back(console
     await expect(fields.get_by_text("No values")).to_be_visible()
     await fields.get_by_role("button", name="Close").click()
     await expect(page.get_by_role("button", name="Fields")).to_be_focused()
+
+
+@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
+async def test_any_of_many_rows_is_gone_to_without_those_before(console: ConsoleSite, tmp_path: Path) -> None:
+    """A day of 300,000 events, higher than an element can be: its middle and its end are some requests away."""
+    rows, newest_us = 300_000, now_us() - 60_000_000
+    step_us = 80_000_000_000 // rows
+    async with store_of(console, tmp_path) as store:
+        for first in range(0, rows, 10_000):
+            events = [
+                probe(number + 1, message=f"number {number}", time_us=newest_us - number * step_us)
+                for number in range(first, first + 10_000)
+            ]
+            await store.write([batch(*events, epoch=9, source="many")])
+    page = await console.page("analyst", "/search?q=number")
+    grid = page.get_by_role("grid", name="Events")
+    await expect(page.get_by_text("300,000 rows")).to_be_visible(timeout=30_000)
+    asked = asked_for_rows(page)
+    await grid.evaluate("(view) => { view.scrollTop = (view.scrollHeight - view.clientHeight) / 2; }")
+    await expect(grid.get_by_text(re.compile(r"^number 1(49|50)\d\d\d$")).first).to_be_visible(timeout=30_000)
+    await grid.focus()
+    await page.keyboard.press("End")
+    await expect(grid.get_by_text("number 299999", exact=True)).to_be_visible(timeout=30_000)
+    await expect(grid.locator(".row.current")).to_contain_text("number 299999")
+    await console.shoot(page, "search-many")
+    for number in range(299_998, 299_970, -1):
+        await page.keyboard.press("k")
+        await expect(grid.locator(".row.current")).to_contain_text(f"number {number}")
+    assert len(asked) < 40, asked
+    await page.keyboard.press("Home")
+    await expect(grid.get_by_text("number 0", exact=True)).to_be_visible()
+    await grid.get_by_role("button", name="time").click()
+    await expect(grid.get_by_text("number 299999", exact=True)).to_be_visible(timeout=30_000)
+    assert await grid.evaluate("(view) => view.scrollTop") == 0

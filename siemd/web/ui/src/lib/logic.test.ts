@@ -9,7 +9,7 @@ import { negated, parseFilter, readFilters, structured, withValue, writeFilter, 
 import { bytes, counterValue, duration, humanCounter, since, utc } from "./format";
 import { detailOf } from "./health";
 import { textOf, visible, visibleParts } from "./hostile";
-import { PageWindow } from "./pages.svelte";
+import { PageWindow } from "./stretches";
 import { absolute, DEFAULT_RANGE, instantOf, parseRange, rangeQuery, resolveRange, shifted, zoomed } from "./timeRange";
 
 const NOW = Date.parse("2026-11-28T12:00:00Z");

@@ -3,15 +3,12 @@
  *
  *     const rows = pages((cursor, signal) => api.get("/api/v1/events/{table}", { …, query: { …, cursor }, signal }));
  *
- * Pages far behind are forgotten; their cursors stay, so that scrolling back asks for them again.
+ * Pages far behind are forgotten; their cursors stay, so that scrolling back asks for them again. Where somebody counts
+ * rows over time (Counting), any of them can be gone to without those before.
  */
 
 import { isAbort } from "./api/problem";
-
-export interface Page<R> {
-  rows: R[];
-  next?: string | null | undefined;
-}
+import { type Bounds, type Counts, HELD_PAGES, type Page, Stretches, type Wanted } from "./stretches";
 
 export interface Paged<R> {
   /** How many rows are known to exist; more may follow while `more`. */
@@ -29,64 +26,17 @@ export interface Paged<R> {
   again(): void;
 }
 
-const HELD_PAGES = 30;
+/** Asks for a page; what it reads is what the rows depend on. bounds: of time, within those of the question. */
+type Ask<R> = (cursor: string, signal: AbortSignal, bounds: Bounds) => Promise<Page<R>>;
 
-/** The bookkeeping, free of Svelte so that it can be tested: which pages are held, and what to ask next. */
-export class PageWindow<R> {
-  cursors: string[] = [""];
-  starts: number[] = [0];
-  held = new Map<number, R[]>();
-  ended = false;
-
-  get length(): number {
-    return this.starts.at(-1) ?? 0;
-  }
-
-  pageOf(index: number): number {
-    let low = 0;
-    let high = this.starts.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if ((this.starts[middle] ?? 0) <= index) low = middle;
-      else high = middle - 1;
-    }
-    return low;
-  }
-
-  at(index: number): R | undefined {
-    const page = this.pageOf(index);
-    return this.held.get(page)?.[index - (this.starts[page] ?? 0)];
-  }
-
-  /** The first page among these rows that is not held; undefined when all are there, or there is no more. */
-  missing(first: number, last: number): number | undefined {
-    for (let page = this.pageOf(first); page <= this.pageOf(last); page += 1) {
-      const known = page < this.cursors.length - (this.ended ? 1 : 0);
-      if (known && !this.held.has(page)) return page;
-    }
-    return undefined;
-  }
-
-  take(page: number, answer: Page<R>): void {
-    this.held.delete(page);
-    this.held.set(page, answer.rows);
-    if (page === this.starts.length - 1) {
-      if (answer.next) this.cursors.push(answer.next);
-      else {
-        this.ended = true;
-        this.cursors.push("");
-      }
-      this.starts.push((this.starts[page] ?? 0) + answer.rows.length);
-    }
-    for (const old of this.held.keys()) {
-      if (this.held.size <= HELD_PAGES) break;
-      if (old !== page) this.held.delete(old); // the one that was asked for longest ago
-    }
-  }
+export interface Counting {
+  /** How rows are sorted by time; undefined when they are sorted otherwise. */
+  order(): "asc" | "desc" | undefined;
+  count(bounds: Bounds, signal: AbortSignal): Promise<Counts>;
 }
 
-export function pages<R>(ask: (cursor: string, signal: AbortSignal) => Promise<Page<R>>): Paged<R> {
-  let window = new PageWindow<R>();
+export function pages<R>(ask: Ask<R>, counting?: Counting): Paged<R> {
+  let list = new Stretches<R>(false, true);
   let version = $state(0);
   let pending = $state(false);
   let error = $state.raw<unknown>();
@@ -95,16 +45,21 @@ export function pages<R>(ask: (cursor: string, signal: AbortSignal) => Promise<P
   let wanted: [number, number] = [0, 0];
   let reach = 0;
   let busy = false;
+  let counts = false;
 
-  async function pump(ask1: typeof ask, mine: AbortController): Promise<void> {
+  async function pump(mine: AbortController): Promise<void> {
     if (busy) return;
     busy = true;
     pending = true;
     try {
-      for (let page = window.missing(...wanted); page !== undefined; page = window.missing(...wanted)) {
-        const answer = await ask1(window.cursors[page] ?? "", mine.signal);
+      for (let next = list.wanted(...wanted); next; next = list.wanted(...wanted)) {
+        if (next.kind === "counts") {
+          void count(next, mine);
+          break;
+        }
+        const answer = await ask(next.cursor, mine.signal, next.bounds);
         if (mine.signal.aborted) return;
-        window.take(page, answer);
+        list.take(next, answer);
         error = undefined;
         version += 1;
       }
@@ -119,15 +74,16 @@ export function pages<R>(ask: (cursor: string, signal: AbortSignal) => Promise<P
     }
   }
 
-  async function begin(first: Promise<Page<R>>, last: number, mine: AbortController): Promise<void> {
-    const fresh = new PageWindow<R>();
+  async function begin(fresh: Stretches<R>, first: Promise<Page<R>>, last: number, mine: AbortController): Promise<void> {
     try {
-      fresh.take(0, await first);
-      for (let page = 1; page < HELD_PAGES && !fresh.ended && fresh.length <= last; page += 1) {
-        fresh.take(page, await ask(fresh.cursors[page] ?? "", mine.signal));
+      fresh.take(fresh.wanted(0, 0) as Wanted<R> & { kind: "page" }, await first);
+      for (let page = 1; page < HELD_PAGES && fresh.open && fresh.length <= last; page += 1) {
+        const next = fresh.wanted(fresh.length, fresh.length);
+        if (next?.kind !== "page") break;
+        fresh.take(next, await ask(next.cursor, mine.signal, next.bounds));
       }
       if (mine.signal.aborted) return;
-      window = fresh;
+      list = fresh;
       error = undefined;
       version += 1;
     } catch (thrown) {
@@ -137,15 +93,30 @@ export function pages<R>(ask: (cursor: string, signal: AbortSignal) => Promise<P
     pending = false;
   }
 
+  /** Beside the pages, which need not wait for it. What can't be counted is read on from page to page. */
+  async function count(next: Wanted<R> & { kind: "counts" }, mine: AbortController): Promise<void> {
+    if (counts || !counting) return;
+    counts = true;
+    const found = await counting.count(next.bounds, mine.signal).catch(() => undefined);
+    if (mine.signal.aborted) return;
+    counts = false;
+    list.cut(next, found);
+    version += 1;
+    void pump(mine);
+  }
+
   $effect(() => {
     void tick;
     abort = new AbortController();
     const mine = abort;
     busy = false;
+    counts = false;
     wanted = [0, 0];
+    const order = counting?.order();
+    const fresh = new Stretches<R>(order !== undefined, order !== "asc");
     pending = true;
     // The first page is asked for here, so that what the question reads is what this effect depends on.
-    void begin(ask("", mine.signal), reach, mine);
+    void begin(fresh, ask("", mine.signal, {}), order ? 0 : reach, mine);
     reach = 0;
     return () => mine.abort();
   });
@@ -153,11 +124,11 @@ export function pages<R>(ask: (cursor: string, signal: AbortSignal) => Promise<P
   return {
     get length() {
       void version;
-      return window.length;
+      return list.length;
     },
     get more() {
       void version;
-      return !window.ended;
+      return list.open;
     },
     get pending() {
       return pending;
@@ -169,11 +140,12 @@ export function pages<R>(ask: (cursor: string, signal: AbortSignal) => Promise<P
       return version;
     },
     at(index) {
-      return window.at(index);
+      return list.at(index);
     },
     want(first, last) {
       wanted = [Math.max(0, first), Math.max(0, last)];
-      if (window.held.size && window.missing(...wanted) !== undefined) void pump(ask, abort);
+      const next = list.length ? list.wanted(...wanted) : undefined;
+      if (next && !(counts && next.kind === "counts")) void pump(abort);
     },
     again() {
       reach = wanted[1];
