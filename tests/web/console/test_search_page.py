@@ -114,6 +114,12 @@ async def test_a_mistake_is_told_in_words(console: ConsoleSite) -> None:
     console.complaints.expected.append(r"Failed to load resource.*\b422\b")
     page = await console.page("viewer", "/search?filter=nonsense:eq:1")
     await expect(page.get_by_text("logs has no field 'nonsense'").first).to_be_visible()
+    await page.goto("/search")
+    await expect(page.get_by_role("grid", name="Events").get_by_text("192.0.2.7").first).to_be_visible()
+    await page.get_by_label("Search words").fill("source_ip:cidr:nowhere")
+    await page.get_by_label("Search words").press("Enter")
+    await expect(page.get_by_text("takes a network such as 10.1.0.0/16").first).to_be_visible()
+    await expect(page.get_by_role("grid", name="Events").get_by_text("192.0.2.7")).to_have_count(0)
 
 
 async def test_two_views_of_one_name_are_both_offered(console: ConsoleSite) -> None:
@@ -399,6 +405,12 @@ async def test_any_of_many_rows_is_gone_to_without_those_before(console: Console
         await page.keyboard.press("k")
         await expect(grid.locator(".row.current")).to_contain_text(f"number {number}")
     assert len(asked) < 40, asked
+    asked.clear()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("region", name="Event", exact=True).get_by_text("number 299971")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(grid.locator(".row.current")).to_be_in_viewport()
+    assert asked == [], "what is opened asks for no rows"
     await page.keyboard.press("Home")
     await expect(grid.get_by_text("number 0", exact=True)).to_be_visible()
     await grid.get_by_role("button", name="time").click()

@@ -7,7 +7,7 @@
  * rows over time (Counting), any of them can be gone to without those before.
  */
 
-import { isAbort } from "./api/problem";
+import { ApiError, isAbort } from "./api/problem";
 import { type Bounds, type Counts, HELD_PAGES, type Page, Stretches, type Wanted } from "./stretches";
 
 export interface Paged<R> {
@@ -89,6 +89,10 @@ export function pages<R>(ask: Ask<R>, counting?: Counting): Paged<R> {
     } catch (thrown) {
       if (mine.signal.aborted || isAbort(thrown)) return;
       error = thrown;
+      if (thrown instanceof ApiError && thrown.status === 422) {
+        list = new Stretches<R>(false, true); // this can't be asked: other rows would seem to be its answer
+        version += 1;
+      }
     }
     pending = false;
   }

@@ -22,15 +22,15 @@ export interface UrlState<V> {
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each codec has a type of its own, which Values keeps
 export function urlState<C extends Record<string, Codec<any>>>(codecs: C): UrlState<Values<C>> {
-  const values = $derived.by(() => {
-    const read: Record<string, unknown> = {};
-    for (const [name, codec] of Object.entries(codecs)) read[name] = codec.read(place.query.getAll(name));
-    return read as Values<C>;
-  });
+  const values = {} as Values<C>;
+  for (const [name, codec] of Object.entries(codecs)) {
+    // Each by itself, and as text first: who reads one does not do so anew when another changes.
+    const written = $derived(JSON.stringify(place.query.getAll(name)));
+    const value: unknown = $derived(codec.read(JSON.parse(written) as string[]));
+    Object.defineProperty(values, name, { enumerable: true, get: () => value });
+  }
   return {
-    get values() {
-      return values;
-    },
+    values,
     set(changes, { push = false } = {}) {
       const query = new URLSearchParams(place.query);
       for (const [name, value] of Object.entries(changes)) {
