@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, WebSocketRoute, expect
+from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from siemd.events import now_us
 from siemd.storage.store import Store, open_store
@@ -321,6 +321,23 @@ async def test_fields_operators_and_values_are_offered(console: ConsoleSite, tmp
     await box.fill("user_name:like:ada")
     await box.press("Enter")
     await expect(page.get_by_role("alert")).to_have_text("user_name:like:ada is no filter")
+
+
+async def test_a_table_that_waits_for_its_rows_is_accessible(console: ConsoleSite) -> None:
+    page = await console.page("viewer", "/health")
+    asked, free = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        asked.set()
+        await free.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/events/logs?**", hold)
+    await page.goto("/search")
+    await asyncio.wait_for(asked.wait(), 20)
+    await console.check_accessible(page, "waiting for rows")
+    free.set()
+    await expect(page.get_by_role("grid", name="Events").get_by_text("192.0.2.7").first).to_be_visible()
 
 
 @pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
