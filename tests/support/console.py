@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, Page
 
 from siemd.storage import StorageConfig
+from siemd.storage.store import Store, open_store
 from siemd.web.config import Role
 from siemd.web.cookies import PLAIN_NAME
 from support.browser import Complaints, check_accessible, open_page, shoot
@@ -44,3 +47,14 @@ class ConsoleSite:
     async def check_accessible(self, page: Page, where: str) -> None:
         """axe finds nothing serious or critical."""
         await check_accessible(page, where)
+
+
+@asynccontextmanager
+async def store_of(site: ConsoleSite, data_dir: Path) -> AsyncIterator[Store]:
+    """The store of a site, open as a writer beside its server."""
+    store = open_store(site.storage, data_dir)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
