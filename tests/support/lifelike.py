@@ -109,13 +109,17 @@ def _facts(chance: random.Random, now: int) -> list[Any]:
 def _connections(chance: random.Random, now: int) -> list[Any]:
     made = []
     for seq, time_us in enumerate(_ordered(chance, now, 500), 1):
+        port = chance.choice((443, 443, 443, 80, 8006, 22))
         fields = {
-            "state": chance.choice(("closed", "closed", "reset", "open")),
+            "state": chance.choice(("closed", "closed", "reset_by_destination", "open")),
             "duration_s": chance.expovariate(0.2),
             "source_packets": 9,
             "destination_packets": 12,
             "source_bytes": int(chance.paretovariate(0.8) * 900),
             "destination_bytes": int(chance.paretovariate(0.7) * 9000),
+            "service": {443: "tls", 80: "http", 22: "ssh"}.get(port, ""),
+            "midstream": False,
+            "vlan": 0,
         }
         made.append(
             connection(
@@ -123,7 +127,7 @@ def _connections(chance: random.Random, now: int) -> list[Any]:
                 time_us=time_us,
                 source_ip=chance.choice(_INSIDE),
                 destination_ip=chance.choice(_OUTSIDE),
-                destination_port=chance.choice((443, 443, 443, 80, 53, 22)),
+                destination_port=port,
                 fields=fields,
                 host="gateway",
                 source="connections",

@@ -28,6 +28,10 @@ async def test_the_parts_of_the_network(busy_console: ConsoleSite) -> None:
     talkers = page.get_by_role("region", name="Top talkers").first
     await expect(talkers.get_by_role("row").nth(1)).to_contain_text("iB")
     await expect(page.get_by_role("list", name="Countries").get_by_role("listitem").first).to_be_visible()
+    await expect(page.get_by_role("region", name="Protocols that are spoken").first).to_contain_text("tls")
+    await expect(page.get_by_role("region", name="Newest").first).to_contain_text(
+        re.compile(r"→ .*:\d+ · tcp · .* sent, .* received")
+    )
     await busy_console.check_accessible(page, "connections")
     await busy_console.shoot(page, "network-connections")
 

@@ -25,7 +25,7 @@ const RECORDS = ["event_id", "level", "channel", "provider", "computer", "user_n
 export const FIELDS: Record<OneTable, readonly string[]> = {
   alerts: ["level", "rule", "title", "status", "host"],
   logs: ["event_type", "source_ip", "destination_ip", "destination_port", "source_port", "protocol", "user_name", "host", "source"],
-  connections: ["source_ip", "destination_ip", "destination_port", "source_port", "protocol", "state", "host", "source"],
+  connections: ["source_ip", "destination_ip", "destination_port", "source_port", "protocol", "state", "fields.service", "host", "source"],
   security_logs: RECORDS,
   system_logs: RECORDS,
   application_logs: RECORDS,

@@ -10,7 +10,7 @@ export type EventRow = Record<string, unknown>;
 const RECORDS = ["event_time", "computer", "event_id", "level", "user_name", "message"];
 const SHOWN: Record<TableName, string[]> = {
   logs: ["time", "event_type", "source_ip", "destination_ip", "destination_port", "message"],
-  connections: ["time", "source_ip", "destination_ip", "destination_port", "protocol", "state", "duration_s", "source_bytes", "destination_bytes"],
+  connections: ["time", "source_ip", "destination_ip", "destination_port", "protocol", "fields.service", "state", "duration_s", "source_bytes", "destination_bytes"],
   security_logs: RECORDS, system_logs: RECORDS, application_logs: RECORDS, channel_logs: ["event_time", "channel", "event_id", "level", "message"],
   usage_data: ["time", "host", "cpu_percent", "ram_percent", "disk_percent", "load_1m"],
 };

@@ -4,7 +4,7 @@ export const network = {
   title: "Network",
   tabs: { probes: "Probes", connections: "Connections", names: "Names", addresses: "Addresses" },
   whoProbed: "Who probed whom", probesByKind: "Probes by kind over time", probers: "Who probes most", probed: "Who is probed most", ports: "Ports that are probed",
-  whoTalked: "Who talked to whom", connectionsOver: "Connections by state over time", talkers: "Top talkers", services: "Ports that are used", countries: "Countries",
+  whoTalked: "Who talked to whom", connectionsOver: "Connections by state over time", talkers: "Top talkers", services: "Ports that are used", spoken: "Protocols that are spoken", countries: "Countries",
   sent: "Sent", received: "Received", connections: "Connections",
   country: "Country", addresses: "Addresses",
   kinds: "Facts by kind", newest: "Newest",

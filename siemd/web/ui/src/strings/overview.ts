@@ -70,7 +70,7 @@ export const overview = {
   heatLabel: (what: string, zone: string) => `${what}, by weekday and hour in ${zone}`, less: "Less", more: "More",
   sourceEnd: "Source", target: "Destination", last: "Last", flow: "Flow", matrix: "Matrix", asTable: "Table", shownAs: "Shown as",
   leftOut: (n: string) => `${n} more pairs: see the table`, pairsLabel: (n: number, m: number) => `${n} sources and ${m} destinations, joined by how often they met`,
-  directions: { read: "read", written: "written", received: "received", sent: "sent" } as Record<string, string>, level: "Level", host: "Host", what: "What",
+  directions: { read: "read", written: "written", received: "received", sent: "sent" } as Record<string, string>, level: "Level", host: "Host", what: "What", carried: (sent: string, received: string) => `${sent} sent, ${received} received`,
   emptyTitle: "Nothing is stored yet",
   emptyText: "Cards and charts of incidents, events and hosts fill as soon as siemd stores something. Run “siemd run” with a source enabled in siemd.yaml, or try it on a capture: “siemd replay FILE.pcap”.",
   noPanels: "This view has no panels", noPanelsText: "Add one, or open another view.",
