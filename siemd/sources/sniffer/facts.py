@@ -20,6 +20,7 @@ MAX_LISTED = 1024  # ports or addresses in one fact; a longer list goes on in fu
 MAX_TARGETS = 65_536
 FLOOD_SOURCES = 64  # sources that reach for one host within a tick; beyond, those with a port or two say nothing
 FLOOD_PORTS = 2
+MAX_ASKERS = 1024  # hosts that ask by ARP within a tick; beyond, those that ask for an address or two say nothing
 CONNECTIONS_A_TICK = 4096  # records stated in one tick
 UDP_STREAM = 16  # unanswered datagrams of one flow that are a stream (RTP, logs), no probe; scanners send four at most
 
@@ -83,7 +84,9 @@ FACTS: dict[str, FactKind] = {
         FactKind(
             "arp_request",
             "ARP requests (IPv6: neighbour solicitations, protocol ndp) of one host. Not: gratuitous ones and probes "
-            "for a host's own address (RFC 5227). `count`: requests.",
+            "for a host's own address (RFC 5227). When more than "
+            f"{MAX_ASKERS:,} hosts ask within a tick, only those that ask for several addresses are stated. `count`: "
+            "requests.",
             ("source_ip", "protocol", "count", "message"),
             {
                 "outcome": "answered (there was an answer, or the target was heard of lately) or unanswered",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from siemd.sources.sniffer.packet import ICMP, ICMPV6
+from siemd.sources.sniffer.sensor import Sensor, SensorConfig
 from support.conversation import ATTACKER, VICTIM, Wire, facts_of, only, raw, rules_raised
 
 
@@ -98,3 +99,15 @@ def test_neighbour_solicitations_are_asked_like_arp() -> None:
     assert len(asked["unanswered"]) == 29
     assert {(fact.source_ip, fact.protocol) for fact in facts} == {("2001:db8::66", "ndp")}
     assert rules_raised(wire.packets) == ["arp_sweep"]
+
+
+def test_a_flood_of_forged_requests_is_held_back_and_a_sweep_within_it_seen() -> None:
+    wire = Wire(step_us=10)
+    for number in range(3000):
+        wire.arp(f"10.1.{number // 250}.{number % 250 + 1}", "192.0.2.1", sender_mac=number.to_bytes(6, "big"))
+        if number < 60:
+            wire.arp("192.0.2.66", f"192.0.2.{number + 100}")
+    sensor = Sensor(SensorConfig())
+    facts = only(sensor.feed(wire.packets) + sensor.finish(), "arp_request")
+    assert {fact.source_ip for fact in facts} == {"192.0.2.66"}
+    assert sensor.counters()["arp_requests_held_back"] == 3000

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from siemd.events import NetworkEvent
-from siemd.sources.sniffer.facts import Tally, address, fact, mac
+from siemd.sources.sniffer.facts import FLOOD_PORTS, MAX_ASKERS, Held, Tally, address, fact, mac
 from siemd.sources.sniffer.packet import Packet
 from siemd.sources.sniffer.state import Aging, Deadlines
 
@@ -33,6 +35,7 @@ class ArpObserver:
         self._heard: Aging[tuple[bytes, int], bool] = Aging(cap)
         self._deadlines: Deadlines[tuple[_Key, _Request]] = Deadlines(answer_timeout_us, cap)
         self._tally = Tally(cap)
+        self._held_back = 0
 
     def feed(self, packet: Packet, now_us: int) -> None:
         """Look at one packet."""
@@ -90,7 +93,7 @@ class ArpObserver:
         for key, request in self._deadlines.due(now_us):
             self._close(key, request)
         facts = []
-        for (sender, sender_mac, vlan, outcome), held in self._tally.take().items():
+        for (sender, sender_mac, vlan, outcome), held in self._without_crowd().items():
             lists = held.lists()
             for targets in lists:
                 names = [address(target) for target in targets]
@@ -113,6 +116,15 @@ class ArpObserver:
                 )
         return facts
 
+    def _without_crowd(self) -> dict[tuple[Any, ...], Held]:
+        """Who asked, but for those who asked for little among very many, most of whom somebody made up."""
+        held = self._tally.take()
+        if len(held) <= MAX_ASKERS:
+            return held
+        kept = {key: entry for key, entry in held.items() if len(entry.targets) > FLOOD_PORTS}
+        self._held_back += len(held) - len(kept)
+        return kept
+
     def finish(self) -> None:
         """Give up waiting; the next tick states it."""
         for key, request in self._deadlines.rest():
@@ -130,4 +142,5 @@ class ArpObserver:
             "arp_requests_forgotten": self._requests.evicted,
             "arp_requests_judged_early": self._deadlines.early,
             "arp_requests_lost": self._tally.lost,
+            "arp_requests_held_back": self._held_back,
         }
