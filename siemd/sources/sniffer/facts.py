@@ -115,8 +115,8 @@ FACTS: dict[str, FactKind] = {
         FactKind(
             "connection",
             "A TCP connection, or an exchange of UDP datagrams, ended, was silent for `memory`, or the sensor stopped. "
-            "Not: tries that came to nothing (they are probes), DNS questions, datagrams without an answer unless they "
-            f"are {UDP_STREAM} and more. Its time is that of the first packet. At most "
+            "Not: tries that came to nothing (they are probes), lone packets, DNS questions, datagrams without "
+            f"an answer unless they are {UDP_STREAM} and more. Its time is that of the first packet. At most "
             f"{CONNECTIONS_A_TICK:,} a tick; the rest wait, and what finds no room is counted. They have a table of "
             "their own, `connections`. `count`: packets.",
             ("source_ip", "source_port", "destination_ip", "destination_port", "protocol", "count"),

@@ -11,6 +11,7 @@ from siemd.events import NetworkEvent
 from siemd.sources.sniffer.facts import CONNECTIONS_A_TICK, address, fact
 from siemd.sources.sniffer.state import Deadlines
 
+ONE_SIDED = "one_sided"
 MAX_WAITING = 65_536  # records beyond CONNECTIONS_A_TICK that wait; more are lost, counted
 
 _WELL_KNOWN = 1024
@@ -67,10 +68,11 @@ class ConnectionRecords:
                 self.forgotten(early)
 
     def forgotten(self, connection: Connection) -> None:
-        """Nothing more will be seen of it."""
+        """Nothing more will be seen of it. In a crowd what one side alone told gives way: it may be made up."""
         if not self._wanted:
             return
-        if len(self._waiting) >= MAX_WAITING:
+        room = CONNECTIONS_A_TICK if connection.state == ONE_SIDED else MAX_WAITING
+        if len(self._waiting) >= room:
             self._lost += 1
         else:
             self._waiting.append(connection)

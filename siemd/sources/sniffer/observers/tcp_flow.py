@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from siemd.sources.sniffer.observers.connections import Connection, Key, Traffic
+from siemd.sources.sniffer.observers.connections import ONE_SIDED, Connection, Key, Traffic
 from siemd.sources.sniffer.packet import TCP, Packet
 from siemd.sources.sniffer.state import READ, SETTLED, SETTLED_EMPTY, UNSETTLED
 
@@ -56,14 +56,16 @@ class TcpFlow(msgspec.Struct, gc=False):  # nothing that it refers to refers to 
         """Whether it came to be one: no probe, no refused try, no lone packet."""
         if self.state not in (OPEN, CLAIMED):
             return False
-        return self.data != 0 or (self.received is not None and (self.sent is None or self.sent.packets > 0))
+        sent = 1 if self.sent is None else self.sent.packets
+        received = 0 if self.received is None else self.received.packets
+        return min(sent, received) > 0 or (self.data != 0 and sent + received > 1)
 
     def connection(self, key: Key, state: str, service: str) -> Connection:
         """What its record tells. state: how it ended, "" if that was not seen."""
         state = state or ("half_closed" if self.fins else "open")
         sent, received = self.sent or Traffic(1, 0, self.time_us), self.received
         if received is None:
-            received, state = Traffic(0, 0, self.time_us), "one_sided"
+            received, state = Traffic(0, 0, self.time_us), ONE_SIDED
         return Connection(key, TCP, self.time_us, sent, received, state, service, self.midstream)
 
     def count_sent(self, packet: Packet) -> Traffic:

@@ -6,7 +6,7 @@ import msgspec
 
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.facts import UDP_STREAM, Tally, address, fact, network, to_many
-from siemd.sources.sniffer.observers.connections import Connection, ConnectionRecords, Key, Traffic
+from siemd.sources.sniffer.observers.connections import ONE_SIDED, Connection, ConnectionRecords, Key, Traffic
 from siemd.sources.sniffer.observers.decoys import Decoys
 from siemd.sources.sniffer.observers.floods import UdpRates
 from siemd.sources.sniffer.packet import ICMP, UDP, Packet
@@ -140,7 +140,7 @@ class UdpObserver:
             if (flow.answered or flow.count >= UDP_STREAM) and _DNS not in (key[1], key[3]):
                 sent, received = flow.sent or Traffic(1, flow.size, flow.time_us), flow.received
                 if received is None:
-                    received, state = Traffic(0, 0, flow.time_us), "one_sided"
+                    received, state = Traffic(0, 0, flow.time_us), ONE_SIDED
                 else:
                     state = "open"
                 self._records.forgotten(Connection(key, UDP, flow.time_us, sent, received, state))
