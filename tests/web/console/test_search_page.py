@@ -52,7 +52,7 @@ async def test_a_search_is_narrowed_looked_at_and_kept(console: ConsoleSite) -> 
     )
     await page.get_by_label("Search words").fill("destination_port:eq:77")
     await page.get_by_label("Search words").press("Enter")
-    await expect(page.get_by_text("1 rows")).to_be_visible()
+    await expect(page.get_by_text("1 row", exact=True)).to_be_visible()
     await page.get_by_role("button", name="Columns").click()
     for name in ("protocol", "host", "source_ip"):
         await page.get_by_role("menuitemcheckbox", name=name, exact=True).click()
@@ -77,7 +77,7 @@ async def test_a_search_is_narrowed_looked_at_and_kept(console: ConsoleSite) -> 
     await page.goto("/search?table=security_logs")
     await page.get_by_role("button", name="Views").click()
     await page.get_by_role("menuitem", name="<i>port 77</i>", exact=True).click()
-    await expect(page.get_by_text("1 rows")).to_be_visible()
+    await expect(page.get_by_text("1 row", exact=True)).to_be_visible()
     assert "column=protocol" in page.url and "destination_port" in page.url
 
 

@@ -63,7 +63,7 @@ async def test_live_counts_what_is_new_beside_rows_that_stand_still(console: Con
         await expect(page.get_by_role("button", name="1 new event")).to_be_visible()
         await page.get_by_label("Search words").fill("fourth")
         await page.get_by_label("Search words").press("Enter")
-        await expect(page.get_by_text("1 rows")).to_be_visible()
+        await expect(page.get_by_text("1 row", exact=True)).to_be_visible()
         await expect(page.get_by_role("button", name="new event")).to_have_count(0)
 
 

@@ -33,7 +33,7 @@ export const strings = {
     name: "Name", password: "Password", code: "Code", back: "Back", undo: "Undo",
     failed: "This could not be loaded", requestId: (id: string) => `Request ${id}`, valueMenu: "What to do with this value",
     cut: (shown: string, all: string) => `${shown} of ${all} characters`, copyValue: "Copy the value", findValue: "Find its rows",
-    noRows: "Nothing found", rows: (n: string, more: boolean) => `${n}${more ? "+" : ""} rows`, table: "Show as a table",
+    noRows: "Nothing found", rows: (n: string, more: boolean) => `${n}${more ? "+" : ""} ${n === "1" && !more ? "row" : "rows"}`, table: "Show as a table",
     chart: "Show as a chart", time: "Time",
   },
   shell: {
