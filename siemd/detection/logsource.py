@@ -165,8 +165,10 @@ def _linux(source: LogSource) -> tuple[Selector, ...]:
     if source.category:
         return tuple(
             Selector("windows", channels=_lower(entry["channels"]), event_ids=tuple(entry["event_ids"]))
+            if "channels" in entry
+            else Selector("linux", providers=tuple(entry["providers"]), where=_where(entry["where"]))
             for entry in table["categories"].get(source.category, ())
-            if source.service in ("", "sysmon")
+            if source.service in ("", "sysmon" if "channels" in entry else "auditd")
         )
     sysmon = Selector("windows", channels=_lower(table["sysmon"]))
     if not source.service:

@@ -125,6 +125,8 @@ def _blocked(selector: Selector, collected: Collected) -> Reach | None:
 
 def _need(selector: Selector, rule: Rule, collected: Collected) -> str:
     """What Windows must be told for these events; empty when they come by default."""
+    if selector.where is not None and selector.platform == "linux":
+        return "the Linux audit system with a rule that records execve"
     if rule.logsource.service == "auditd":
         return "the Linux audit system with rules that record these events"
     if selector.channels == SYSMON_FOR_LINUX:

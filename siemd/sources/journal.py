@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from siemd.events import Event
 from siemd.outlet import Outlet
+from siemd.sources.audit_process import AuditProcesses
 from siemd.sources.journal_record import event_from_journal, text_of
 from siemd.sources.lineprocess import LineProcess, ProcessEnded
 from siemd.sources.notice import notice
@@ -59,6 +60,7 @@ class Journal:
         self._outlet = outlet
         self._health = outlet.health
         self._own_pid, self._own = str(os.getpid()), _own_record()
+        self._processes = AuditProcesses()
         self._cursor = _read_checkpoint(outlet.checkpoint)
         self._resumed_from = self._cursor  # until the first record shows whether something is missing between
         self._progress = False
@@ -167,6 +169,7 @@ class Journal:
                     self._health.add("own_records")
                     continue
                 event = event_from_journal(record)
+                self._processes.see(event)
             except (ValueError, RecursionError):  # msgspec.DecodeError is a ValueError
                 unreadable += 1
                 continue

@@ -77,7 +77,8 @@ def test_what_windows_must_be_told(tools: Any, logsource: str, selection: str, n
 def test_what_a_linux_host_must_be_told(tools: Any) -> None:
     assert "audit system" in reach(tools, "{product: linux, service: auditd}", LINUX).needs[0]
     found = reach(tools, "{product: linux, category: process_creation}", LINUX)
-    assert (found.fires, found.needs) == (True, ("Sysmon for Linux",))
+    needs = ("Sysmon for Linux", "the Linux audit system with a rule that records execve")
+    assert (found.fires, found.needs) == (True, needs)
     found = reach(tools, "{product: linux, category: process_creation}", WINDOWS)
     assert (found.kind, found.reason) == ("platform", "the host does not run Linux")
 

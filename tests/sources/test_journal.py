@@ -72,6 +72,20 @@ async def test_logins_and_tables(journald: Journald, tmp_path: Path) -> None:
         assert user.platform == "linux" and user.computer and user.host == "test"
 
 
+async def test_a_program_that_the_audit_system_tells(journald: Journald, tmp_path: Path) -> None:
+    start = "msg=audit(1767225600.1:77):"
+    journald.syslog(
+        "user.info",
+        "audisp-syslog",
+        f'type=SYSCALL {start} arch=c000003e syscall=59 success=yes ppid=1 pid=4242 uid=0 exe="/usr/bin/nc"',
+        f'type=EXECVE {start} argc=2 a0="nc" a1="-l"',
+    )
+    async with collecting(Journal, config(journald), tmp_path) as run:
+        await run.until(lambda events: messages(events, f"type=EXECVE {start}"), "the record of the program")
+        (made,) = (event for event in run.events if event.message.startswith(f"type=EXECVE {start}"))
+        assert (made.fields["Image"], made.fields["CommandLine"]) == ("/usr/bin/nc", "nc -l")
+
+
 async def test_odd_fields(journald: Journald, tmp_path: Path) -> None:
     journald.log(
         ("MESSAGE", "odd " + "x" * 9000),
