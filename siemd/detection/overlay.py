@@ -14,13 +14,14 @@ from siemd.detection.nearest import did_you_mean
 from siemd.detection.nodes import Node, all_of, negate
 from siemd.detection.rule import LEVELS, OPERATORS, AnyRule, Correlation, Operator
 from siemd.detection.rulefile import Placeholders, Unfilled, read_detection
-from siemd.detection.selector import RuleSelector, read_selector
+from siemd.detection.selector import Choosing, RuleSelector, read_selector
 from siemd.errors import FileError
 from siemd.units import Seconds
 
 KEYS = ("rules", "note", "enabled", "alert", "level", "timespan", "condition", "group", "filter")
 CHANGES = KEYS[2:]
 MAX_NUMBER = 1e15
+MAX_GUESSES = 20
 
 
 class Change(msgspec.Struct, kw_only=True):
@@ -80,12 +81,14 @@ def tune(rules: Iterable[AnyRule], changes: Sequence[Change]) -> tuple[list[Tune
     """Each rule as the entries leave it, later ones winning; mistakes; and entries that change nothing here."""
     all_tuned = [Tuned(rule) for rule in rules]
     originals = [one.rule for one in all_tuned]
+    choosing = Choosing(originals)
     problems: list[FileError] = []
     warnings: list[FileError] = []
     for change in changes:
-        chosen = [one for one, original in zip(all_tuned, originals, strict=True) if change.selector.matches(original)]
+        chosen = [all_tuned[position] for position in choosing.positions(change.selector)]
         if not chosen:
-            hint = did_you_mean(change.selector.written, [rule.name for rule in originals])
+            guess = len(warnings) < MAX_GUESSES  # each costs a look at all rules, and an import that went leaves many
+            hint = did_you_mean(change.selector.written, [rule.name for rule in originals]) if guess else ""
             warnings.append(at_place(change.place, f"no rule is meant by {change.selector.written!r}", hint))
             continue
         problems += _unfit(change, [one.rule for one in chosen])

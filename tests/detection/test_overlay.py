@@ -80,6 +80,8 @@ def named(ruleset: Ruleset, name: str) -> AnyRule:
         "[probe]",
         "5E0B8D5C-0000-4000-8000-000000000001",
         "'prob*'",
+        "[nobody, Probe, probe]",
+        "[nob*, probe]",
         "{tag: attack.t1046}",
         "{tag: attack.t10*}",
         "{status: [experimental, deprecated]}",
@@ -92,6 +94,13 @@ def test_rules_are_chosen_in_many_ways(place: Place, rules: str) -> None:
     assert ruleset.disabled == ["probe"]
     (reason,) = [reason for _, reason in ruleset.off.values()]
     assert reason == "switched off by the overlay"
+
+
+def test_entries_for_rules_that_went_are_each_told(place: Place) -> None:
+    entries = "".join(f"  - {{rules: prob{number}, enabled: false}}\n" for number in range(100))
+    warnings = [str(one) for one in place.load("overlay:\n" + entries).warnings]
+    assert len(warnings) == 100 and all("no rule is meant by" in one for one in warnings)
+    assert "did you mean 'probe'?" in warnings[0]
 
 
 def test_any_means_every_rule(place: Place) -> None:
