@@ -11,7 +11,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -28,8 +28,12 @@ from siemd.lock import try_lock
 from siemd.yamlfile import MAX_FILE_BYTES, load_documents
 
 LOCK_WAIT_S, LOCK_STEP_S = 10.0, 0.02
-MAX_ENTRIES = 2_000
+MAX_ENTRIES = 10_000  # more than there are rules: all may be switched off
 _MARKER = re.compile(r"^---(?=[ \t]|$)", re.MULTILINE)  # nothing else may begin a line so (YAML 1.2, 9.1.2)
+
+
+Entry = dict[str, Any]
+Making = Callable[[Mapping[str, Entry]], Sequence[Entry]]  # of the entries that are there, by name, what to put
 
 
 class Part(NamedTuple):
@@ -37,7 +41,7 @@ class Part(NamedTuple):
 
     text: str
     name: str
-    entry: dict[str, Any]
+    entry: Entry
 
 
 def parts_of(path: Path, text: str, kind: str, key: str) -> list[Part]:
@@ -47,29 +51,23 @@ def parts_of(path: Path, text: str, kind: str, key: str) -> list[Part]:
     return [_part(path, text[start:end], kind, key) for start, end in pairwise(cuts) if start < end]
 
 
-def with_entry(path: Path, text: str, kind: str, key: str, entry: dict[str, Any], comment: str) -> str:
-    """The text with an entry in place of the one of its name, or at its end."""
-    name = str(entry[key])
-    made = f"---\n# {comment}\n{yaml.safe_dump({kind: [entry]}, sort_keys=False, allow_unicode=True, width=110)}"
-    parts = parts_of(path, text, kind, key)
-    if len(parts) > MAX_ENTRIES:
-        raise UserError(f"{path} holds more than {MAX_ENTRIES} entries", "remove those that nobody needs")
-    if not any(part.name == name for part in parts):
-        before = text if not text or text.endswith("\n") else text + "\n"
-        return before + made
-    replaced, done = [], False
-    for part in parts:
-        if part.name != name:
-            replaced.append(part.text)
-        elif not done:
-            replaced.append(made)
-            done = True
-    return "".join(replaced)
+def with_entries(path: Path, parts: Sequence[Part], kind: str, key: str, entries: Sequence[Entry], comment: str) -> str:
+    """The parts' text with each entry in place of the one of its name, or at its end."""
+    made = {str(entry[key]): _document(kind, entry, comment) for entry in entries}
+    new = dict(made)
+    text = "".join(new.pop(part.name, "") if part.name in made else part.text for part in parts)
+    if len(parts) + len(new) > MAX_ENTRIES:
+        raise UserError(f"{path} would hold more than {MAX_ENTRIES} entries", "remove those that nobody needs")
+    return "".join((text, "" if not text or text.endswith("\n") else "\n", *new.values()))
 
 
 def without_entry(path: Path, text: str, kind: str, key: str, name: str) -> str:
     """The text without the entry of a name."""
     return "".join(part.text for part in parts_of(path, text, kind, key) if part.name != name)
+
+
+def _document(kind: str, entry: Entry, comment: str) -> str:
+    return f"---\n# {comment}\n{yaml.safe_dump({kind: [entry]}, sort_keys=False, allow_unicode=True, width=110)}"
 
 
 def _part(path: Path, text: str, kind: str, key: str) -> Part:
@@ -103,11 +101,9 @@ class ManagedFile:
         assert path is not None, "the configuration is not settled"
         return path
 
-    async def entries(self) -> dict[str, dict[str, Any]]:
+    async def entries(self) -> dict[str, Entry]:
         """The entries that the API may change, by name."""
-        text = await asyncio.to_thread(_read, self.path)
-        parts = await asyncio.to_thread(parts_of, self.path, text, self._kind, self._key)
-        return {part.name: part.entry for part in parts if part.name}
+        return _named(await asyncio.to_thread(lambda: self._parts(_read(self.path))))
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[Edit]:
@@ -119,13 +115,17 @@ class ManagedFile:
             finally:
                 lock.close()
 
-    def text_with(self, entry: dict[str, Any]) -> str:
+    def text_with(self, entry: Entry) -> str:
         """The file's text as it would be with an entry; reads the file, changes nothing."""
-        return self.put(_read(self.path), entry, "a try")
+        return self.put(_read(self.path), lambda _present: [entry], "a try")
 
-    def put(self, text: str, entry: dict[str, Any], comment: str) -> str:
-        """See with_entry."""
-        return with_entry(self.path, text, self._kind, self._key, entry, comment)
+    def put(self, text: str, made: Making, comment: str) -> str:
+        """The text with the entries that are made of those in it. See with_entries."""
+        parts = self._parts(text)
+        return with_entries(self.path, parts, self._kind, self._key, made(_named(parts)), comment)
+
+    def _parts(self, text: str) -> list[Part]:
+        return parts_of(self.path, text, self._kind, self._key)
 
     def remove(self, text: str, name: str) -> str:
         """See without_entry."""
@@ -151,9 +151,9 @@ class Edit:
         self.before = text
         self.after = text
 
-    async def put(self, entry: dict[str, Any], comment: str, known: Ruleset) -> Ruleset:
-        """Add or replace an entry; the rules as they will be. Raises the loader's error when it is wrong."""
-        return await self._try(lambda: self._file.put(self.before, entry, comment), known)
+    async def put(self, made: Making, comment: str, known: Ruleset) -> Ruleset:
+        """Add or replace entries; the rules as they will be. Raises the loader's error when one is wrong."""
+        return await self._try(lambda: self._file.put(self.before, made, comment), known)
 
     async def remove(self, name: str, known: Ruleset) -> Ruleset:
         """Take an entry out; the rules as they will be."""
@@ -172,6 +172,10 @@ class Edit:
         except BaseException:
             await asyncio.shield(asyncio.to_thread(_write, self._file.path, self.before))
             raise
+
+
+def _named(parts: Sequence[Part]) -> dict[str, Entry]:
+    return {part.name: part.entry for part in parts if part.name}
 
 
 def _read(path: Path) -> str:

@@ -19,7 +19,7 @@ from siemd.storage.search import rfc3339
 from siemd.storage.tables import time_text
 from siemd.web.access.audit import Audit
 from siemd.web.access.principal import Actor
-from siemd.web.managed import Edit, ManagedFile
+from siemd.web.managed import Edit, Making, ManagedFile
 
 WHOLE = 2.0**53  # numbers below are exact
 LOOK_EVERY_S = 1.0  # whether a file has changed
@@ -52,13 +52,13 @@ class RuleBook:
             return self._loaded
 
     async def put(
-        self, file: ManagedFile, actor: Actor, action: str, entry: dict[str, Any], target: str, **detail: Any
+        self, file: ManagedFile, actor: Actor, action: str, made: Making, target: str, **detail: Any
     ) -> Ruleset:
-        """Add or replace an entry of a managed file, with its line in the audit log."""
+        """Add or replace entries of a managed file, all or none, with one line in the audit log."""
 
         async def change(edit: Edit, known: Ruleset) -> Ruleset:
             comment = f"by {actor.name} through the API, {rfc3339(time_text(now_us()))[:19]}Z"
-            return await edit.put(entry, comment, known)
+            return await edit.put(made, comment, known)
 
         return await self._change(file, actor, action, target, detail, change)
 

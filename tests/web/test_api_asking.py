@@ -14,7 +14,7 @@ from siemd.storage.columns import BadQuery
 from siemd.storage.conditions import Filter
 from siemd.web.asking import comma_list, moment_us, read_filter, time_range
 from siemd.web.export import FORMULA, cell
-from siemd.web.managed import parts_of, with_entry, without_entry
+from siemd.web.managed import parts_of, with_entries, without_entry
 
 NOW = 1_800_000_000_000_000
 PATH = Path("overlay.yml")
@@ -109,7 +109,7 @@ def test_what_others_wrote_stays_as_it_is(texts: list[str], name: str) -> None:
     text = "---\n".join(text if text.endswith("\n") or not text else text + "\n" for text in texts)
     parts = parts_of(PATH, text, "overlay", "rules")
     assert "".join(part.text for part in parts) == text
-    made = with_entry(PATH, text, "overlay", "rules", {"rules": name, "note": "n\n---\nm"}, "by ada")
+    made = with_entries(PATH, parts, "overlay", "rules", [{"rules": name, "note": "n\n---\nm"}], "by ada")
     others = [part.text for part in parts if part.name != name]
     again = parts_of(PATH, made, "overlay", "rules")
     assert [part.text for part in again if part.name != name] == others
@@ -118,6 +118,7 @@ def test_what_others_wrote_stays_as_it_is(texts: list[str], name: str) -> None:
 
 
 def test_entries_are_bounded() -> None:
-    text = "---\noverlay:\n- rules: a\n  level: low\n" * 2001
+    text = "---\noverlay:\n- rules: a\n  level: low\n" * 10_000
+    parts = parts_of(PATH, text, "overlay", "rules")
     with pytest.raises(UserError, match="more than"):
-        with_entry(PATH, text, "overlay", "rules", {"rules": "b"}, "by ada")
+        with_entries(PATH, parts, "overlay", "rules", [{"rules": "b"}], "by ada")

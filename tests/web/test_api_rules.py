@@ -79,6 +79,83 @@ async def test_a_rule_is_tuned_switched_and_left_as_it_was(web: Web) -> None:
     assert entries[-1]["detail"] == {"timespan": "10m", "condition": {"gte": 99}}
 
 
+async def test_many_rules_are_switched_at_once_with_one_line_in_the_audit_log(web: Web) -> None:
+    client = await web.as_role("admin")
+    await client.put("/api/v1/rules/ping_sweep/tuning", json={"condition": {"gte": 50}})
+    path = data_dir(web) / "overlay.yml"
+    written = "# by hand\noverlay:\n- {rules: arp_sweep, level: low}\n- {rules: ping_flood, level: low}\n"
+    path.write_text(written + path.read_text())
+    by_id = (await one(client, "beacon"))["info"]["rule_id"]
+    names = ["ping_sweep", "arp_sweep", RULE, by_id, RULE]
+    answer = await client.post("/api/v1/rule-switches", json={"rules": names, "enabled": False})
+    assert answer.status_code == 200, answer.text
+    assert {rule["rule"] for rule in answer.json()} == {"ping_sweep", "arp_sweep", RULE, "beacon"}
+    assert all(rule["off"] for rule in answer.json())
+    assert path.read_text().startswith(f"{written}---\n")
+    assert (await one(client, "ping_sweep"))["tuning"] == {"enabled": False, "condition": {"gte": 50.0}}
+    off = {rule["rule"] for rule in (await client.get("/api/v1/rules", params={"state": "off"})).json()}
+    assert off >= {"ping_sweep", "arp_sweep", RULE, "beacon"}
+    answer = await client.post("/api/v1/rule-switches", json={"rules": names, "enabled": True})
+    assert not any(rule["off"] for rule in answer.json())
+    entries = (await client.get("/api/v1/audit", params={"action": "rule."})).json()
+    assert [(entry["action"], entry["target"]) for entry in entries] == [
+        ("rule.enabled", "4 rules"), ("rule.disabled", "4 rules"), ("rule.tuned", "ping_sweep"),
+    ]  # fmt: skip
+    assert entries[1]["detail"] == {"enabled": False, "rules": ["ping_sweep", "arp_sweep", RULE, by_id]}
+
+
+async def test_when_one_of_many_rules_is_refused_none_is_switched(sqlite_web: Web, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "own.yml").write_text(
+        "title: Fine\nname: fine\nlogsource: {product: linux}\ndetection: {a: {message: x}, condition: a}\n"
+        "---\ntitle: Broken\nname: broken\ncorrelation: {type: event_count, rules: [nowhere], group-by: [host], "
+        "timespan: 5m, condition: {gte: 3}}\n"
+        '---\ntitle: Wild\nname: "wild*"\nlogsource: {product: linux}\ndetection: {a: {message: y}, condition: a}\n'
+    )
+    detection = sqlite_web.server.services.config.detection
+    detection.rules.append(str(folder))
+    detection.disabled.append("broken")
+    client = await sqlite_web.as_role("admin")
+    before = (await client.get("/api/v1/rules")).json()
+
+    async def refused(*names: str) -> dict[str, Any]:
+        answer = await client.post("/api/v1/rule-switches", json={"rules": names, "enabled": True})
+        assert answer.status_code == 422, answer.text
+        problem: dict[str, Any] = answer.json()
+        assert problem["type"] == "urn:siemd:problem:rules-refused" and problem["detail"].startswith("none of ")
+        return {error["key"]: error["message"] for error in problem["errors"]}
+
+    assert await refused(RULE, "no-such", "wild*", "fine") == {
+        "no-such": "there is no such rule",
+        "wild*": "the name 'wild*' would mean other rules too; give the rule's id",
+    }
+    told = await refused(RULE, "fine", "broken")
+    assert list(told) == ["broken"] and "own.yml:" in told["broken"] and "nowhere" in told["broken"]
+    for names in ([], [RULE] * 1001, [""]):
+        body = {"rules": names, "enabled": False}
+        assert (await client.post("/api/v1/rule-switches", json=body)).status_code == 422
+    assert not (data_dir(sqlite_web) / "overlay.yml").exists()
+    assert (await client.get("/api/v1/rules")).json() == before
+    assert (await client.get("/api/v1/audit", params={"action": "rule."})).json() == []
+
+
+async def test_a_thousand_rules_with_long_names_stand_in_the_audit_log_by_name(sqlite_web: Web, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    names = [f"{'a_long_name_' * 5}{number}" for number in range(1000)]
+    for name in names:
+        text = f"title: {name}\nname: {name}\nlogsource: {{product: linux}}\n"
+        (folder / f"{name}.yml").write_text(text + "detection: {a: {message: x}, condition: a}\n")
+    sqlite_web.server.services.config.detection.rules.append(str(folder))
+    client = await sqlite_web.as_role("admin")
+    answer = await client.post("/api/v1/rule-switches", json={"rules": names, "enabled": False})
+    assert answer.status_code == 200, answer.text
+    assert all(rule["off"] for rule in answer.json()) and len(answer.json()) == 1000
+    (entry,) = (await client.get("/api/v1/audit", params={"action": "rule."})).json()
+    assert entry["detail"]["rules"] == names
+
+
 async def test_of_rules_that_share_a_name_one_is_tuned_by_its_id(sqlite_web: Web) -> None:
     client = await sqlite_web.as_role("admin")
     fast, slow, decoys = (await client.get(f"/api/v1/rules/{RULE}")).json()
@@ -172,7 +249,7 @@ async def test_two_processes_do_not_write_over_each_other(tmp_path: Path) -> Non
 
     async def write(file: ManagedFile, name: str) -> None:
         async with file.changing() as edit:
-            await edit.put({"rules": name, "level": "low"}, "by ada", known)
+            await edit.put(lambda _present: [{"rules": name, "level": "low"}], "by ada", known)
             async with edit.kept():
                 pass
 

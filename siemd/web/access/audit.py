@@ -24,7 +24,7 @@ from siemd.web.access.principal import Actor
 from siemd.web.times import rfc3339
 
 PAGE_ROWS = 1000
-DETAIL_MAX_BYTES = 16_384
+DETAIL_MAX_BYTES = 256 << 10  # the names of 1,000 rules that were switched at once, whole
 _COLUMNS = ("seq", "time", "actor", "actor_kind", "address", "request_id", "action", "target", "detail")
 _LIMITS = {"actor": 191, "actor_kind": 16, "address": 64, "request_id": 64, "action": 64, "target": 255}
 _SELECT = f"SELECT {', '.join(_COLUMNS)}, previous, hash FROM audit_log"  # noqa: S608 - our own names

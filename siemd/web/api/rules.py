@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,7 @@ from siemd.detection.ruleset import Ruleset
 from siemd.errors import UserError
 from siemd.web.access.principal import Principal
 from siemd.web.access.roles import Right
+from siemd.web.managed import Entry
 from siemd.web.problems import not_found
 from siemd.web.rulebook import plain
 from siemd.web.services import Caller, Services, TheServices, actor
@@ -198,7 +200,7 @@ async def _switch(
     request: Request[Any, Any, Any], principal: Principal, services: Services, name: str, *, on: bool
 ) -> list[RuleDetail]:
     rule = _found(await services.rulebook.rules(), name)[0]
-    tuning = await _tuning(services, _meant(rule, name)) or Tuning()
+    tuning = tuning_in(await services.rulebook.overlay.entries(), _meant(rule, name)) or Tuning()
     tuning.enabled = on
     return await _tune(request, principal, services, name, tuning, "rule.enabled" if on else "rule.disabled")
 
@@ -210,11 +212,12 @@ async def _tune(
     rule = _found(await book.rules(), name)[0]
     entry = entry_of(rule, name, tuning)
     said = {key: value for key, value in entry.items() if key != "rules"}
-    loaded = await book.put(book.overlay, actor(request, principal), action, entry, entry["rules"], **said)
+    by, target = actor(request, principal), entry["rules"]
+    loaded = await book.put(book.overlay, by, action, lambda _present: [entry], target, **said)
     return await _details(services, loaded, entry["rules"])
 
 
-def entry_of(rule: AnyRule, name: str, tuning: Tuning) -> dict[str, Any]:
+def entry_of(rule: AnyRule, name: str, tuning: Tuning) -> Entry:
     """The overlay's entry that tunes a rule, or all that share its name; name: as it was asked for."""
     meant = _meant(rule, name)
     if set(meant) & set("*?") or meant in ("any", "all"):
@@ -234,9 +237,8 @@ def _found(ruleset: Ruleset, name: str) -> list[AnyRule]:
     return rules
 
 
-async def _tuning(services: Services, *names: str) -> Tuning | None:
+def tuning_in(entries: Mapping[str, Entry], *names: str) -> Tuning | None:
     """What the API tuned of a rule, by the first of its names that has an entry."""
-    entries = await services.rulebook.overlay.entries()
     entry = next((entries[name] for name in names if name in entries), None)
     if entry is None:
         return None
@@ -248,7 +250,8 @@ async def _tuning(services: Services, *names: str) -> Tuning | None:
 
 async def _details(services: Services, ruleset: Ruleset, name: str) -> list[RuleDetail]:
     rules = _found(ruleset, name)
-    tunings = [await _tuning(services, rule.id, rule.name) for rule in rules]
+    entries = await services.rulebook.overlay.entries()
+    tunings = [tuning_in(entries, rule.id, rule.name) for rule in rules]
     collected = collected_here(services.config)
 
     def describe() -> list[RuleDetail]:
@@ -257,7 +260,7 @@ async def _details(services: Services, ruleset: Ruleset, name: str) -> list[Rule
             reach = reach_of(rule, ruleset, collected)
             details.append(
                 RuleDetail(
-                    info=_info(rule, ruleset),
+                    info=info_of(rule, ruleset),
                     description=rule.description,
                     author=rule.author,
                     references=list(rule.references),
@@ -291,10 +294,11 @@ def _listed(ruleset: Ruleset, words: list[str], used: str) -> list[RuleInfo]:
         text = " ".join((rule.name, rule.id, rule.title, *rule.tags)).lower()
         return all(word in text for word in words)
 
-    return [_info(rule, ruleset) for rule in rules if meant(rule)]
+    return [info_of(rule, ruleset) for rule in rules if meant(rule)]
 
 
-def _info(rule: AnyRule, ruleset: Ruleset) -> RuleInfo:
+def info_of(rule: AnyRule, ruleset: Ruleset) -> RuleInfo:
+    """A rule as lists show it."""
     off = ruleset.off.get(rule.key)
     return RuleInfo(
         rule=rule.name,

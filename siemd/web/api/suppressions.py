@@ -164,7 +164,8 @@ async def _put(
 ) -> SuppressionInfo:
     book, entry = services.rulebook, entry_of(name, body)
     said = {key: value for key, value in entry.items() if key != "name"}
-    loaded = await book.put(book.suppressions, actor(request, principal), action, entry, name, **said)
+    by = actor(request, principal)
+    loaded = await book.put(book.suppressions, by, action, lambda _present: [entry], name, **said)
     return await _info(services, loaded.suppressions.entries, name)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from siemd.events import now_us
 from siemd.storage.store import open_store
@@ -86,6 +88,45 @@ async def test_rules_are_switched_singly_and_together(console: ConsoleSite) -> N
     await page.get_by_role("button", name="Switch on").click()
     await expect(page.get_by_text("1 switched on")).to_be_visible()
     await expect(page.get_by_role("switch").first).to_be_checked()
+
+
+async def test_a_thousand_rules_are_switched_in_a_few_questions_that_can_be_stopped(
+    console: ConsoleSite, tmp_path: Path
+) -> None:
+    folder = tmp_path / "rules" / "pack"
+    folder.mkdir(parents=True)
+    for number in range(1100):
+        text = f"title: Bulky {number}\nname: bulky_{number}\nlogsource: {{product: linux}}\n"
+        (folder / f"bulky_{number}.yml").write_text(text + "detection: {a: {message: x}, condition: a}\n")
+    page = await console.page("admin", "/rules?words=bulky_")
+    grid = page.get_by_role("grid", name="Rules")
+    await expect(grid.get_by_text("bulky_1", exact=True)).to_be_visible()
+    await grid.focus()
+    await page.keyboard.press("j")
+    await page.keyboard.press("x")
+    await page.get_by_role("button", name="Select all that are found").click()
+    asked: list[int] = []
+    go_on = asyncio.Event()
+
+    async def held(route: Route) -> None:
+        asked.append(len(json.loads(route.request.post_data or "{}")["rules"]))
+        await go_on.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/rule-switches", held)
+    await page.get_by_role("button", name="Switch off").click()
+    await expect(page.get_by_role("progressbar", name="1,100 selected")).to_be_visible()
+    await console.check_accessible(page, "rules-switching")
+    await console.shoot(page, "rules-switching")
+    await page.get_by_role("button", name="Stop").click()
+    go_on.set()
+    await expect(page.get_by_text("500 switched off")).to_be_visible(timeout=60_000)
+    await expect(page.get_by_role("group", name="600 selected")).to_be_visible()
+    assert asked == [500] and len(await console.web.services.rulebook.overlay.entries()) == 500
+    await page.get_by_role("button", name="Switch off").click()
+    await expect(page.get_by_text("600 switched off")).to_be_visible(timeout=60_000)
+    await expect(page.get_by_role("group", name="selected")).to_have_count(0)
+    assert asked == [500, 500, 100] and len(await console.web.services.rulebook.overlay.entries()) == 1100
 
 
 async def test_a_suppression_is_looked_at_before_it_is_made(console: ConsoleSite) -> None:
