@@ -8,6 +8,8 @@ import pyotp
 from playwright.async_api import expect
 
 from siemd.storage.tables import time_text
+from siemd.web.access.roles import Right
+from support.browser import PHONE
 from support.console import ConsoleSite
 
 PASSWORD = "correct horse battery"
@@ -139,6 +141,46 @@ async def test_the_audit_log_is_read_filtered_and_checked(console: ConsoleSite) 
     await expect(grid.get_by_text("session.begun")).to_have_count(0)
     await page.get_by_role("button", name="Check the chain").click()
     await expect(page.get_by_text("rows are as they were written")).to_be_visible()
+
+
+async def test_a_line_of_the_audit_log_opens_as_a_whole(console: ConsoleSite) -> None:
+    client = await console.web.as_role("admin")
+    names = [rule["rule"] for rule in (await client.get("/api/v1/rules")).json()]
+    names = sorted(set(names))[:30]
+    answer = await client.post("/api/v1/rule-switches", json={"rules": names, "enabled": False})
+    assert answer.status_code == 200, answer.text
+    page = await console.page("admin", "/audit?action=rule.", viewport=PHONE)
+    await page.get_by_role("grid", name="Audit log").get_by_text("30 rules").click()
+    whole = page.get_by_role("dialog")
+    await expect(whole.get_by_text(names[-1])).to_be_visible()
+    await console.check_accessible(page, "audit-entry")
+    await console.shoot(page, "audit-entry")
+
+
+async def test_on_a_phone_no_list_is_wider_than_the_screen(console: ConsoleSite) -> None:
+    admin = await console.web.user("the-admin", "admin")
+    client = await console.web.as_role("admin")
+    await client.post("/api/v1/users", json={"name": "somebody-with-a-long-name.of-the-night-shift", "role": "viewer"})
+    await client.put("/api/v1/settings/console.test", json={"value": {"a": "a value that is longer than the screen"}})
+    await client.post("/api/v1/views", json={"name": "Scans of the last week", "page": "search", "definition": {}})
+    body = {"owner": "the-admin", "reason": "the scanner of the lab, every night", "expires": "2099-12-31"}
+    suppression = {"name": "scanner-of-the-lab", "suppression": {**body, "rules": ["port_scan_syn", "port_scan_ack"]}}
+    assert (await client.post("/api/v1/suppressions", json=suppression)).status_code == 201
+    await console.web.with_token("admin", [Right.READ_EVENTS, Right.READ_ALERTS, Right.READ_STATISTICS])
+    async with console.web.services.database.transaction() as work:
+        agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
+        await console.web.services.sessions.begin(work, admin.user_id, "2001:db8:85a3:8d3:1319:8a2e:370:7348", agent)
+    page = await console.page("admin", "/users", viewport=PHONE)
+    for path in ("/users", "/tokens", "/audit", "/settings", "/account", "/health", "/health?tab=queues",
+                 "/health?tab=ledger", "/rules", "/rules?tab=suppressions"):  # fmt: skip
+        await page.goto(path)
+        lists = page.locator("table tbody tr, [role=grid] [role=rowgroup] [role=row]")
+        await expect(lists.first).to_be_visible()
+        wider = await page.evaluate(
+            "() => [document.documentElement, ...document.querySelectorAll('.scroll, [role=grid]')]"
+            ".filter((one) => one.scrollWidth > one.clientWidth).map((one) => `${one.ariaLabel} ${one.scrollWidth}`)"
+        )
+        assert wider == [], f"{path}: {wider}"
 
 
 async def test_settings_and_views(console: ConsoleSite) -> None:

@@ -25,7 +25,7 @@ export const admin = {
     choose: "Choose at least one right", from: (address: string) => `from ${address}`,
   },
   audit: {
-    actor: "Who", action: "What", target: "On", detail: "Detail", address: "From", number: "No.", verify: "Check the chain", verified: (rows: string) =>
+    actor: "Who", action: "What", target: "On", detail: "Detail", address: "From", number: "No.", entry: (n: string) => `Entry ${n}`, hash: "Hash", verify: "Check the chain", verified: (rows: string) =>
       `All ${rows} rows are as they were written`, broken: (row: string) => `Row ${row} was changed, or rows before it are missing`,
     actorHint: "Any name", actionHint: "Such as user. or rule.tuned", noneTitle: "Nothing was done in this time", noneText:
       "Logins, changes of rules, users and alerts stand here, each chained to the one before it. Choose a longer time.",

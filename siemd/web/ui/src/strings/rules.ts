@@ -3,7 +3,7 @@
 export const rules = {
   tabs: "Rules and what belongs to them", list: "Rules", suppressions: "Suppressions", problems: "Problems", find: "Words in name, title or tags",
   state: "In use", all: "All", on: "On", off: "Off", kind: "Kind", rule: "Rule", correlation: "Correlation", level: "Level", anyLevel: "Any level",
-  title: "Title", tags: "ATT&CK", tuned: "Tuned", tunedMark: "tuned", alerts: "Alerts", select: (name: string) => `Select ${name}`,
+  title: "Title", sort: "Sort by", sorts: { title: "Title", level: "Most severe first" }, tags: "ATT&CK", tuned: "Tuned", tunedMark: "tuned", alerts: "Alerts", select: (name: string) => `Select ${name}`,
   switchOf: (name: string) => `${name} is in use`, selected: (n: string) => `${n} selected`, enable: "Switch on", disable: "Switch off", clear: "Select none",
   switched: (n: string, on: boolean) => `${n} switched ${on ? "on" : "off"}`, noneTitle: "No rule is like that", noneText:
     "Take a word or a filter away. Rules come from the folders under detection.rules; “siemd rules import” takes SigmaHQ's packages.",
