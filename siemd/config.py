@@ -62,7 +62,7 @@ class PipelineConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ] = msgspec.field(name="shutdown_grace", default=Seconds(30))
 
 
-class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, dict=True):
     """The whole of siemd.yaml."""
 
     host: Annotated[str, Meta(description="This host's name in every event; auto: its host name.")] = "auto"
@@ -80,6 +80,16 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     pipeline: PipelineConfig = msgspec.field(default_factory=PipelineConfig)
     log: LogConfig = msgspec.field(default_factory=LogConfig)
     web: WebConfig = msgspec.field(default_factory=WebConfig)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it was read from; None when there was none, so that every key has its default."""
+        found: Path | None = self.__dict__.get("_file")
+        return found
+
+    @file.setter
+    def file(self, path: Path) -> None:
+        self.__dict__["_file"] = path
 
     def host_name(self) -> str:
         """The name that events carry."""
@@ -132,11 +142,11 @@ def load_config(path: Path | None, *, keep_unset: bool = False) -> Config:
         if not path.exists():
             return Config()
     documents = load_documents(path)
-    if not documents:
-        return Config()
     if len(documents) > 1:
         raise documents[1].error((), "a second YAML document", "siemd.yaml is one document: remove the `---`")
-    return parse_config(documents[0], keep_unset=keep_unset)
+    config = parse_config(documents[0], keep_unset=keep_unset) if documents else Config()
+    config.file = path.absolute()
+    return config
 
 
 def parse_config(document: Document, *, keep_unset: bool = False) -> Config:

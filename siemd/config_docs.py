@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -21,6 +22,9 @@ _PLAIN: dict[type[Any], str] = {
 }
 
 
+_SECRETIVE = ("notify.", "storage.url", "web.oidc.")  # what stands there may be a password, or have one in it
+
+
 def default_yaml() -> str:
     """siemd.yaml with every key at its default and what it means; config/siemd.yaml is exactly this text."""
     lines = [
@@ -36,6 +40,32 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema of siemd.yaml, for editors."""
     schema = _schema(inspect.type_info(Config), Config())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "siemd.yaml", **schema}
+
+
+class Key(msgspec.Struct):
+    """A key of siemd.yaml as it is in force, and its default; both as YAML writes them."""
+
+    key: str
+    value: str
+    default: str
+
+
+def keys_in_force(config: Config) -> list[Key]:
+    """Every key that can't hold a secret, such as `storage.retention.logs`."""
+    default = Config(data_dir=config.data_dir)
+    default.settle()
+    return [key for key in _keys(inspect.type_info(Config), config, default, "") if not key.key.startswith(_SECRETIVE)]
+
+
+def _keys(info: Any, config: Any, default: Any, prefix: str) -> Iterator[Key]:
+    for field in info.fields:
+        kind, _description = _unwrap(field.type)
+        value, usual = getattr(config, field.name), getattr(default, field.name)
+        name = prefix + field.encode_name
+        if isinstance(kind, inspect.StructType):
+            yield from _keys(kind, value, usual, f"{name}.")
+        else:
+            yield Key(name, _scalar(value), _scalar(usual))
 
 
 def _unwrap(kind: Any) -> tuple[Any, str]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from siemd.config import load_config
 from siemd.storage.store import Store
+from siemd.storage.tables import TABLES
 from siemd.web.access.roles import Right
-from support.batches import batch, probes, usage
-from support.web import Web
+from support.batches import alert, batch, probe, probes, usage
+from support.web import Web, serving
 
 VIEW: dict[str, Any] = {"name": "Scans", "page": "search", "definition": {"table": "logs", "q": "probe"}}
 
@@ -71,6 +75,49 @@ async def test_settings(web: Web) -> None:
     assert (await client.delete("/api/v1/settings/console.charts")).status_code == 404
     for name in ("a b", "-", "x" * 101):
         assert (await client.put(f"/api/v1/settings/{name}", json={"value": 1})).status_code == 422
+
+
+async def test_what_the_store_holds_and_keeps(web: Web, store: Store) -> None:
+    old, new = "2026-01-01T00:00:00.000000Z", "2026-01-02T00:00:00.000000Z"
+    times_us = [int(datetime.fromisoformat(one).timestamp() * 1e6) for one in (new, old)]
+    facts = [probe(seq, time_us=time_us) for seq, time_us in enumerate(times_us, 1)]
+    await store.write([batch(*facts), batch(alert(1, incident_id="i-1"), source="detection")])
+    client = await web.as_role("admin")
+    shown = (await client.get("/api/v1/storage")).json()
+    assert shown["description"] and shown["bytes"] > 10_000
+    tables = {one.pop("table"): one for one in shown["tables"]}
+    assert tables["logs"] == {"kept_s": 30 * 86400, "rows": 2, "oldest": old}
+    assert tables["alerts"]["rows"] == 1 and tables["alerts"]["kept_s"] == 365 * 86400
+    assert tables["usage_data"] == {"kept_s": 30 * 86400, "rows": 0, "oldest": None}
+    assert set(tables) == set(TABLES)
+
+
+async def test_what_siemd_yaml_says_is_shown_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_SECRET", "hunter2")
+    path = tmp_path / "siemd.yaml"
+    path.write_text(
+        f"data_dir: {tmp_path / 'data'}\n"
+        "storage: {url: 'mysql://siemd:${A_SECRET}@db.example/siemd', retention: {logs: 10d}}\n"
+        "notify: {targets: {h: {channel: webhook, url: 'http://127.0.0.1/${A_SECRET}', secret: '${A_SECRET}'}}}\n"
+        "web: {oidc: {issuer: 'https://id.example', client_id: x, client_secret: '${A_SECRET}', roles: {a: viewer}}}\n"
+    )
+    config = load_config(path)
+    config.storage.url = f"sqlite:{tmp_path / 'web.db'}"
+    config.web.listen = "127.0.0.1:0"
+    config.settle()
+    config.data_path().mkdir()
+    async with serving(config) as web:
+        client = await web.as_role("admin")
+        answer = await client.get("/api/v1/configuration")
+        assert answer.status_code == 200 and "hunter2" not in answer.text and "web.db" not in answer.text
+        shown = answer.json()
+        assert shown["file"] == str(path) and shown["data_dir"] == str(tmp_path / "data")
+        keys = {one.pop("key"): one for one in shown["keys"]}
+        assert keys["storage.retention.logs"] == {"value": "10d", "default": "30d"}
+        assert keys["pipeline.queue_events"] == {"value": "50000", "default": "50000"}
+        changed = [key for key, one in keys.items() if one["value"] != one["default"]]
+        assert changed == ["storage.retention.logs", "web.listen"]
+        assert (await (await web.as_role("analyst")).get("/api/v1/configuration")).status_code == 403
 
 
 async def test_hosts_and_the_ledger(web: Web, store: Store) -> None:

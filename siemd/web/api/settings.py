@@ -1,13 +1,17 @@
-"""Settings of all people, which the console keeps: JSON documents by name."""
+"""Settings: those of all people that the console keeps, JSON documents by name; and what siemd.yaml says, to read."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, delete, get, put
 from litestar.params import JSONBody, PathParameter
 
+from siemd.config import default_path
+from siemd.config_docs import Key, keys_in_force
+from siemd.storage.contents import contents
 from siemd.web.access.roles import Right
 from siemd.web.documents import Setting
 from siemd.web.problems import not_found
@@ -22,6 +26,52 @@ class SettingBody(msgspec.Struct, forbid_unknown_fields=True):
     """A setting's value, at most 64 KiB of JSON."""
 
     value: Any
+
+
+class Configuration(msgspec.Struct):
+    """What siemd.yaml says. file: where it is; empty when there is none, so that every key has its default.
+
+    default_file: where siemd looks for it unless it is told otherwise. keys: those that can't hold a secret.
+    """
+
+    file: str
+    default_file: str
+    data_dir: str
+    keys: list[Key]
+
+
+class KeptTable(msgspec.Struct):
+    """A table. kept_s: how long it keeps a row, 0 for ever. oldest: the time of its first row, null without one."""
+
+    table: str
+    kept_s: float
+    rows: int
+    oldest: str | None
+
+
+class Storage(msgspec.Struct):
+    """The store. bytes: of all that is in it, with its indexes; on MySQL an estimate."""
+
+    description: str
+    bytes: int
+    tables: list[KeptTable]
+
+
+@get("/api/v1/configuration", opt=READ, tags=["settings"])
+async def show_configuration(services: TheServices) -> Configuration:
+    """What is set in siemd.yaml, without secrets; it is changed there, on the host, and read when siemd starts."""
+    config = services.config
+    keys = await asyncio.to_thread(keys_in_force, config)
+    return Configuration(str(config.file or ""), str(default_path()), str(services.data_dir), keys)
+
+
+@get("/api/v1/storage", opt=READ, tags=["settings"])
+async def show_storage(services: TheServices) -> Storage:
+    """What the store holds and how long it keeps it, by table."""
+    kept_s = services.config.storage.retention.seconds()
+    held = await contents(services.database)
+    tables = [KeptTable(one.table, kept_s[one.table], one.rows, one.oldest) for one in held.tables]
+    return Storage(services.database.description, held.bytes, tables)
 
 
 @get("/api/v1/settings", opt=READ, tags=["settings"])
@@ -45,4 +95,4 @@ async def remove_setting(name: Name, request: Request[Any, Any, Any], principal:
         raise not_found("setting")
 
 
-HANDLERS = [list_settings, change_setting, remove_setting]
+HANDLERS = [show_configuration, show_storage, list_settings, change_setting, remove_setting]

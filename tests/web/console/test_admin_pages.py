@@ -8,6 +8,7 @@ import pyotp
 from playwright.async_api import expect
 
 from siemd.storage.tables import time_text
+from siemd.units import Seconds
 from siemd.web.access.roles import Right
 from support.browser import PHONE
 from support.console import ConsoleSite
@@ -188,8 +189,16 @@ async def test_settings_and_views(console: ConsoleSite) -> None:
     await client.put("/api/v1/settings/console.test", json={"value": {"a": "<script>x</script>"}})
     view = {"name": "<i>Scans</i>", "page": "search", "definition": {}}
     assert (await client.post("/api/v1/views", json=view)).status_code == 201
+    console.web.server.services.config.storage.retention.logs_s = Seconds(10 * 86400)
     page = await console.page("admin", "/settings")
     await expect(page.get_by_text("<script>x</script>")).to_be_visible()
+    await expect(page.get_by_role("row", name="logs").first).to_contain_text("10 days")
+    await expect(page.get_by_role("row", name="storage.retention.logs")).to_contain_text("30d")
+    await expect(page.get_by_text("on the host into")).to_contain_text("siemd.yaml")
+    await page.get_by_role("button", name="Show all").click()
+    await expect(page.get_by_role("row", name="pipeline.queue_events")).to_be_visible()
+    await page.get_by_role("button", name="Show only what is changed").click()
+    await expect(page.get_by_role("row", name="pipeline.queue_events")).to_have_count(0)
     await console.check_accessible(page, "settings")
     await console.shoot(page, "settings")
     await page.get_by_role("row", name="<i>Scans</i>").get_by_role("button", name="Remove").click()

@@ -31,11 +31,16 @@ export const admin = {
       "Logins, changes of rules, users and alerts stand here, each chained to the one before it. Choose a longer time.",
   },
   settings: {
-    intro: "siemd itself is configured in siemd.yaml, on the host. What the console keeps for everybody is here.",
+    everybody: "Kept by the console", intro: "What the console keeps for everybody.",
+    store: "What the store holds", storeText: "What is older than its table keeps goes within the hour.", size: (size: string) => `${size} in all`,
+    table: "Table", usage: "Use of processor, memory and disk", kept: "Kept", rows: "Rows", oldest: "Oldest row", forever: "for ever",
+    days: (days: number) => (days === 1 ? "1 day" : `${Number.isInteger(days) ? days : days.toFixed(1)} days`),
+    keys: "Set in siemd.yaml", key: "Key", default: "Default", changeIn: "Settings are changed on the host, not here: in", noFile: "No siemd.yaml is in use. To change a key, write it on the host into",
+    restart: "Then “siemd check” says whether it is right, and a restart of siemd takes it. Secrets are not shown, nor what they stand in: storage.url, notify, web.oidc.",
+    allDefault: "Every key has its default.", allKeys: (n: number) => `Show all ${n} keys`, onlyChanged: "Show only what is changed",
     noneTitle: "No settings yet", noneText: "What is set for everybody, such as the view that the overview begins with, will stand here.",
     changed: "Changed", by: (name: string) => `by ${name}`, remove: "Remove", value: "Value", sure: (name: string) => `Remove ${name}?`,
-    sureText: "The console goes back to what it does by itself.", about: "This siemd", aboutText:
-      "Retention, sources, detection and notifications are set in siemd.yaml; “siemd config default” documents every key.",
+    sureText: "The console goes back to what it does by itself.", about: "This siemd",
     views: "Saved views", viewsText: "Views that you saved, and those that others share.", shared: "shared", own: "yours", page: "Page", noViews: "No views are saved yet",
   },
   account: {
