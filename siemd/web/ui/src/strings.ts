@@ -41,6 +41,7 @@ export const strings = {
     live: {
       idle: "Not live", connecting: "Connecting…", open: "Live", waiting: "Reconnecting…", refused: "Too many live pages",
     },
+    away: "siemd does not answer. What is shown is from before; it goes on by itself when siemd is back.",
     storeAway: "The store does not answer; what is stored meanwhile will follow", skipped: (n: string) => `${n} events not shown live`,
     notYours: "Your role does not open this page", notYoursText: (role: string) =>
       `You are logged in as ${role}. Ask an admin for another role if you need it.`,

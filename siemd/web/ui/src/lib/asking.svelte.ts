@@ -74,7 +74,15 @@ class Pulse {
 
   /** Listen while a page shows; the answer ends it, so that an $effect can return it. */
   follow(): () => void {
-    const end = live.subscribe({ table: "alerts", fields: ["id"] }, { rows: () => this.#soon(), skipped: () => this.#soon() });
+    let heard = false;
+    const end = live.subscribe({ table: "alerts", fields: ["id"] }, {
+      rows: () => this.#soon(),
+      skipped: () => this.#soon(),
+      begun: () => {
+        if (heard) this.#soon(); // what was stored while siemd could not be reached
+        heard = true;
+      },
+    });
     return () => {
       clearTimeout(this.#timer);
       this.#timer = undefined;

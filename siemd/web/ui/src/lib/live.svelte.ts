@@ -51,11 +51,16 @@ class Live {
   /** The store is away: what is stored meanwhile will follow. */
   storeAway = $state("");
   skipped = $state(0);
+  /** siemd does not answer, and did not when it was tried again. */
+  away = $state(false);
+  /** How often it came back: what failed meanwhile is asked again. */
+  returns = $state(0);
 
   #socket: WebSocket | undefined;
   #wanted = new Map<string, { question: Question; listener: Listener }>();
   #next = 1;
   #waitMs = FIRST_WAIT_MS;
+  #lostOnce = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
 
@@ -79,6 +84,7 @@ class Live {
     this.#socket?.close();
     this.#waitMs = FIRST_WAIT_MS;
     this.state = "idle";
+    this.away = false;
   }
 
   #open(): void {
@@ -90,6 +96,8 @@ class Live {
     this.#socket = socket;
     this.#listen(socket);
     socket.onopen = () => {
+      if (this.#lostOnce) this.returns += 1;
+      this.#lostOnce = this.away = false;
       this.state = "open";
       this.#waitMs = FIRST_WAIT_MS;
       for (const [id, { question }] of this.#wanted) this.#ask(id, question);
@@ -110,8 +118,11 @@ class Live {
     if (code === LOGGED_OUT) hooks.onLoggedOut();
     if (!this.#wanted.size || code === LOGGED_OUT) {
       this.state = "idle";
+      this.away = false;
       return;
     }
+    this.away = this.#lostOnce && code !== TOO_MANY;
+    this.#lostOnce = true;
     this.state = code === TOO_MANY ? "refused" : "waiting";
     const waitMs = code === TOO_MANY ? LONGEST_WAIT_MS : this.#waitMs * (0.75 + Math.random() / 2);
     this.#retry = setTimeout(() => this.#open(), waitMs);

@@ -4,10 +4,13 @@
  *     const hosts = load((signal) => api.get("/api/v1/hosts", { signal }));
  *     const top = load((signal) => api.get("…/top", { path, query: { ...timeRange.query, ...filterBar.query }, signal }));
  *
- * It must be made while a component is. The last answer stays while the next is awaited (`pending`), and when that fails.
+ * It must be made while a component is. The last answer stays while the next is awaited (`pending`), and when that fails;
+ * what failed is asked again when siemd was away and is back.
  */
 
+import { untrack } from "svelte";
 import { isAbort } from "./api/problem";
+import { live } from "./live.svelte";
 
 export interface Loaded<T> {
   readonly value: T | undefined;
@@ -24,6 +27,13 @@ export function load<T>(ask: (signal: AbortSignal) => Promise<T>): Loaded<T> {
   let pending = $state(true);
   let atMs = $state(0);
   let tick = $state(0);
+
+  $effect(() => {
+    void live.returns;
+    untrack(() => {
+      if (error !== undefined) tick += 1;
+    });
+  });
 
   $effect(() => {
     void tick;
