@@ -40,9 +40,11 @@ class Provider:
         }  # fmt: skip
 
     def authorize(self, query: dict[str, str]) -> str:
-        """What a browser is redirected to after its user agreed."""
+        """What a browser is redirected to after its user agreed, or did not."""
         assert query["client_id"] == CLIENT and query["response_type"] == "code"
         assert query["code_challenge_method"] == "S256" and "openid" in query["scope"].split()
+        if "denied" in self.flaws:
+            return f"{query['redirect_uri']}?{urlencode({'error': 'access_denied', 'state': query['state']})}"
         code = secrets.token_urlsafe(16)
         self._codes[code] = query
         return f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import structlog
 from litestar import Request, Response, get
+from litestar.exceptions import HTTPException
 from litestar.params import QueryParameter
 
 from siemd.errors import UserError
@@ -15,7 +16,7 @@ from siemd.web.access.roles import Right
 from siemd.web.access.secrets import new_secret
 from siemd.web.api.session import session_cookie
 from siemd.web.cookies import OIDC_NAMES, oidc_cookie, read_cookie
-from siemd.web.problems import Refused
+from siemd.web.problems import Refused, handle
 from siemd.web.services import Services, TheServices, actor, client
 
 if TYPE_CHECKING:
@@ -37,7 +38,20 @@ def show_oidc(services: TheServices) -> OidcState:
     return OidcState(bool(services.web.oidc.issuer))
 
 
-@get("/api/v1/oidc/login", opt=PUBLIC, tags=["session"], status_code=303)
+def tell(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """A person, whom a link brought here, reads on the login page what went wrong; a program gets the problem."""
+    problem = handle(request, error)
+    if "text/html" not in request.headers.get("accept", ""):
+        return problem
+    why = "oidc-name" if isinstance(error, UserError) else getattr(error, "kind", "")
+    base_path = request.app.state["services"].web.base_path
+    return Response(None, status_code=303, headers={"Location": f"{base_path}/login?failed={why or 'oidc'}"})
+
+
+TOLD: Any = {HTTPException: tell, Exception: tell}
+
+
+@get("/api/v1/oidc/login", opt=PUBLIC, tags=["session"], status_code=303, exception_handlers=TOLD)
 async def begin_oidc(request: Request[Any, Any, Any], services: TheServices) -> Response[None]:
     """Send the browser to the identity provider."""
     provider, secret = _provider(services), new_secret()
@@ -49,7 +63,7 @@ async def begin_oidc(request: Request[Any, Any, Any], services: TheServices) -> 
     return Response(None, status_code=303, headers={"Location": target}, cookies=[cookie])
 
 
-@get(CALLBACK, opt=PUBLIC, tags=["session"], status_code=303)
+@get(CALLBACK, opt=PUBLIC, tags=["session"], status_code=303, exception_handlers=TOLD)
 async def finish_oidc(
     request: Request[Any, Any, Any],
     services: TheServices,
@@ -63,9 +77,9 @@ async def finish_oidc(
 
     secret = read_cookie(request.headers.get("cookie", ""), OIDC_NAMES[scheme])
     if not secret or not hmac.compare_digest(given.encode(), derive(secret, "state").encode()):
-        raise Refused(403, "this login was not begun here; begin again")
+        raise Refused(403, "this login was not begun here; begin again", kind="oidc-again")
     if error or not code:
-        raise Refused(403, "the identity provider did not let you in")
+        raise Refused(403, "the identity provider did not let you in", kind="oidc-refused")
     try:
         claims = await provider.finish(secret, code, _redirect_uri(request, services))
     except UserError as failed:
@@ -73,11 +87,12 @@ async def finish_oidc(
     who = actor(request, name=claims.name[:64])
     if claims.role is None:
         await services.audit.record(who, "login.failed", claims.name[:64], by="oidc")
-        raise Refused(403, "none of your groups at the identity provider may enter siemd (web.oidc.roles)")
+        text = "none of your groups at the identity provider may enter siemd (web.oidc.roles)"
+        raise Refused(403, text, kind="oidc-no-group")
     user = await services.users.from_provider(who, claims.subject, claims.name, claims.role)
     if user.disabled:
         await services.audit.record(who, "login.failed", user.name, by="oidc")
-        raise Refused(403, "this account is switched off")
+        raise Refused(403, "this account is switched off", kind="oidc-account-off")
     agent = request.headers.get("user-agent", "")
     token = await services.login.vouched(who, user, agent)
     headers = {"Location": f"{services.web.base_path}/", "Set-Cookie": session_cookie(request, services, token)}
@@ -86,7 +101,7 @@ async def finish_oidc(
 
 def _failed(error: UserError) -> Refused:
     structlog.get_logger("siemd.web").warning("oidc.failed", reason=error.message, hint=error.hint)
-    return Refused(502, error.message)
+    return Refused(502, error.message, kind="oidc-provider")
 
 
 def _provider(services: Services) -> Provider:

@@ -81,7 +81,16 @@ export const strings = {
     title: "Log in", submit: "Log in", ended: "Your session is over. Log in to go on where you were.",
     code: "Code of your authenticator, or a recovery code", codeHint: "Six digits, or one of the codes you kept.",
     noAccount: "No account yet? The first start of siemd prints a one-time link; an admin can make others.", oidc: "Log in with your identity provider",
-    wrongCode: "This code is not right, or was used already.",
+    wrongCode: "This code is not right, or was used already.", or: "or",
+    failed: {
+      "oidc-again": "That login was not begun in this browser, or took too long. Begin again.",
+      "oidc-refused": "Your identity provider did not let you in.",
+      "oidc-no-group": "None of your groups at the identity provider may enter siemd. Ask an admin: web.oidc.roles in siemd.yaml says which may.",
+      "oidc-account-off": "Your account is switched off. Ask an admin.",
+      "oidc-provider": "The identity provider does not answer as it should. Try again; siemd's log says more.",
+      "oidc-name": "Your name at the identity provider can't be one here, or is that of another account. Ask an admin.",
+    } as Record<string, string>,
+    failedOtherwise: "The login by your identity provider failed. Try again; siemd's log says more.",
   },
   setup: {
     titleAdmin: "Make the first account", titlePassword: "Choose your password", titleFactor: "A second factor", titleCodes: "Recovery codes",
