@@ -95,6 +95,7 @@ async def test_whoever_is_switched_off_reads_that(site: ConsoleSite) -> None:
     await page.goto("/login")
     await page.get_by_role("link", name=LINK).click()
     await expect(page.get_by_role("button", name="Account:")).to_contain_text("ada")
+    site.complaints.expected.append(r"WebSocket connection to .* 40[13]")  # the page tries to stay live meanwhile
     user = await site.web.services.users.by_name("ada")
     assert user
     await site.web.services.users.change(TESTER, user, disabled=True)

@@ -97,3 +97,16 @@ async def test_a_connection_that_is_cut_is_made_anew(path: str, tmp_path: Path, 
         await shows(page, path, 2)
         assert await page.evaluate("window.sameAsBefore"), "without having been loaded anew"
     complaints.check()
+
+
+async def test_whose_session_ended_meanwhile_is_asked_to_log_in(tmp_path: Path, browser: Browser) -> None:
+    complaints = Complaints()
+    storage = StorageConfig(url=f"sqlite:{tmp_path / 'web.db'}")
+    async with serving(web_config(tmp_path, storage)) as web, Wire(web.server.port) as wire:
+        page = await opened(web, wire, browser, complaints, "/alerts")
+        wire.cut()
+        await expect(page.get_by_text(AWAY)).to_be_visible()
+        await web.services.database.execute("DELETE FROM sessions")
+        wire.target_port = web.server.port
+        await expect(page.get_by_text("Your session is over.")).to_be_visible(timeout=40_000)
+    complaints.check()

@@ -7,7 +7,7 @@
  * Bounded: nothing here grows.
  */
 
-import { hooks } from "./api/client";
+import { api, hooks } from "./api/client";
 import { base } from "./base";
 import { type Filter, structured } from "./filters";
 
@@ -121,12 +121,22 @@ class Live {
       this.away = false;
       return;
     }
-    this.away = this.#lostOnce && code !== TOO_MANY;
+    if (this.#lostOnce && code !== TOO_MANY) void this.#look();
     this.#lostOnce = true;
     this.state = code === TOO_MANY ? "refused" : "waiting";
     const waitMs = code === TOO_MANY ? LONGEST_WAIT_MS : this.#waitMs * (0.75 + Math.random() / 2);
     this.#retry = setTimeout(() => this.#open(), waitMs);
     this.#waitMs = Math.min(LONGEST_WAIT_MS, this.#waitMs * 2);
+  }
+
+  /** Whether it is siemd that is away or this connection alone, which some proxies refuse; a session may have ended too. */
+  async #look(): Promise<void> {
+    try {
+      await api.get("/api/v1/session");
+      this.away = false;
+    } catch {
+      this.away = this.#lostOnce && this.#wanted.size > 0;
+    }
   }
 
   /** A connection on which nothing comes is gone, whatever the system says. */
