@@ -27,10 +27,8 @@ TIMED = frozenset(
     )
 )
 TIMED_FIELDS = frozenset(
-    ("alike_sources", "success_percent", "duration_s")
+    ("alike_sources", "success_percent", "duration_s", "attempts", "error_percent")
 )  # of a tick, or so far, or themselves times
-# A record of a connection still counts packets some time after its end, so those of the next round: how many depends.
-LOOPED = TIMED | {"connection"}
 Sums = dict[tuple[Any, ...], tuple[int, frozenset[Any]]]
 
 
@@ -81,9 +79,9 @@ def looped(frames: Sequence[Frame], count: int, step_us: int) -> Iterator[Frame]
         yield Frame(start_us + number * step_us, frame.data, frame.length)
 
 
-def timeless(facts: Iterable[NetworkEvent], timed: frozenset[str] = TIMED) -> list[NetworkEvent]:
-    """The facts that do not depend on when packets came. timed: the kinds of those that do."""
-    return [fact for fact in facts if fact.event_type not in timed]
+def timeless(facts: Iterable[NetworkEvent]) -> list[NetworkEvent]:
+    """The facts that do not depend on when packets came."""
+    return [fact for fact in facts if fact.event_type not in TIMED]
 
 
 def summed(facts: Iterable[NetworkEvent]) -> Sums:
