@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.daemon import Siemd
+from support.daemon import MariaRows, Siemd, SqliteRows
 from support.needs import need
 from support.netlab import Lab
 from support.waiting import wait_until
@@ -52,13 +52,15 @@ asyncio.run(walk(*sys.argv[1:]))
 """
 
 
-def test_a_scan_shows_while_one_looks(lab: Lab, make_siemd: Callable[..., Siemd], tmp_path: Path) -> None:
+def test_a_scan_shows_while_one_looks(
+    lab: Lab, store: SqliteRows | MariaRows, make_siemd: Callable[..., Siemd], tmp_path: Path
+) -> None:
     need("nmap", "chromium")
     config: dict[str, Any] = {
         "sources": {"sniffer": {"interface": "eth0"}, "journal": {"enabled": False}},
         "web": {"enabled": True, "listen": "127.0.0.1:8514"},
     }
-    siemd = make_siemd(config, host=lab.server).start().sniffing()
+    siemd = make_siemd(config, store, host=lab.server).start().sniffing()
     said = siemd.command("user", "add", "ann", "--role", "analyst", "--link")
     link = re.search(r"/setup#\S+", said)
     assert link, said

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import Browser, Page
 
 from siemd.storage import StorageConfig
@@ -15,6 +16,8 @@ from siemd.web.config import Role
 from siemd.web.cookies import PLAIN_NAME
 from support.browser import Complaints, check_accessible, open_page, shoot
 from support.web import Web
+
+BOTH_STORES = pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
 
 
 class ConsoleSite:

@@ -42,7 +42,7 @@ def pictures(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def console_storage(request: pytest.FixtureRequest, tmp_path: Path) -> StorageConfig:
-    """Where the console's server keeps its events: SQLite, or MariaDB for the walks that ask for it (`indirect`)."""
+    """Where the console's server keeps its events: SQLite, or MariaDB for the walks that are of BOTH_STORES."""
     if getattr(request, "param", "sqlite") == "sqlite":
         return StorageConfig(url=f"sqlite:{tmp_path / 'web.db'}")
     server = request.getfixturevalue("mariadb")

@@ -11,11 +11,12 @@ from siemd.storage.tables import time_text
 from siemd.units import Seconds
 from siemd.web.access.roles import Right
 from support.browser import PHONE
-from support.console import ConsoleSite
+from support.console import BOTH_STORES, ConsoleSite
 
 PASSWORD = "correct horse battery"
 
 
+@BOTH_STORES
 async def test_an_admin_makes_a_viewer_whose_console_is_narrower(console: ConsoleSite) -> None:
     page = await console.page("admin", "/users")
     await page.get_by_role("button", name="Add a user").click()
@@ -127,6 +128,7 @@ async def test_the_second_factor_comes_and_goes_and_the_password_changes(console
     await expect(page.get_by_role("alert")).to_be_visible()
 
 
+@BOTH_STORES
 async def test_the_audit_log_is_read_filtered_and_checked(console: ConsoleSite) -> None:
     client = await console.web.as_role("admin")
     for name in ("ann", "bea"):
@@ -184,6 +186,7 @@ async def test_on_a_phone_no_list_is_wider_than_the_screen(console: ConsoleSite)
         assert wider == [], f"{path}: {wider}"
 
 
+@BOTH_STORES
 async def test_settings_and_views(console: ConsoleSite) -> None:
     client = await console.web.as_role("admin")
     await client.put("/api/v1/settings/console.test", json={"value": {"a": "<script>x</script>"}})

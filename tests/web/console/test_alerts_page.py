@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from playwright.async_api import Locator, expect
 
 from siemd.events import now_us
 from siemd.storage.store import open_store
 from support.batches import alert, batch, connection, log, probe, usage
-from support.console import ConsoleSite
+from support.console import BOTH_STORES, ConsoleSite
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e'; DROP TABLE alerts --"
 
@@ -44,7 +43,7 @@ async def top_rows(grid: Locator) -> list[str]:
     return told
 
 
-@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
+@BOTH_STORES
 async def test_the_inbox_is_worked_by_keys(console: ConsoleSite) -> None:
     page = await console.page("analyst", "/alerts")
     grid = page.get_by_role("grid", name="Incidents")
@@ -77,6 +76,7 @@ async def test_the_inbox_is_worked_by_keys(console: ConsoleSite) -> None:
     assert "state=closed" in page.url
 
 
+@BOTH_STORES
 async def test_a_story_is_read_and_written_on(console: ConsoleSite) -> None:
     group = {"source_ip": "192.0.2.7", "user_name": HOSTILE}
     evidence = [{"message": HOSTILE, "event_type": "tcp_probe", "fields": {HOSTILE: HOSTILE}}]
@@ -114,7 +114,7 @@ async def test_a_story_is_read_and_written_on(console: ConsoleSite) -> None:
     await expect(page.get_by_text("There is no such incident")).to_be_visible()
 
 
-@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
+@BOTH_STORES
 async def test_what_comes_shows_and_a_viewer_only_looks(console: ConsoleSite) -> None:
     page = await console.page("viewer", "/alerts")
     grid = page.get_by_role("grid", name="Incidents")
@@ -150,6 +150,7 @@ async def test_rows_stand_still_while_somebody_reads(console: ConsoleSite) -> No
     await expect(grid.get_by_text("a fresher one")).to_be_visible()
 
 
+@BOTH_STORES
 async def test_two_analysts_do_not_undo_each_other(console: ConsoleSite) -> None:
     page = await console.page("analyst", "/alerts")
     console.complaints.expected.append(r"Failed to load resource.*\b409\b")
@@ -218,6 +219,7 @@ async def test_only_what_the_list_would_show_is_told_as_new(console: ConsoleSite
     await expect(grid.get_by_role("row")).to_have_count(3)
 
 
+@BOTH_STORES
 async def test_a_story_tells_what_happened_around_it_in_every_table(console: ConsoleSite) -> None:
     now, second_us = now_us() - 3_600_000_000, 1_000_000
     tables = ("security_logs", "system_logs", "application_logs", "channel_logs")

@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from siemd.web.cookies import PLAIN_NAME
 from support.browser import open_page
-from support.console import ConsoleSite
+from support.console import BOTH_STORES, ConsoleSite
 from support.web import until
 
 PASSWORD = "correct horse battery"
@@ -30,6 +30,7 @@ async def log_in(page: Page, code: str) -> None:
     await expect(page.get_by_role("navigation", name="Pages")).to_be_visible()
 
 
+@BOTH_STORES
 async def test_first_account_second_factor_and_sessions(bare_console: ConsoleSite) -> None:
     site = bare_console
     site.complaints.expected.append(r"Failed to load resource.*\b410\b")

@@ -7,9 +7,10 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from support.console import ConsoleSite
+from support.console import BOTH_STORES, ConsoleSite
 
 
+@BOTH_STORES
 async def test_the_parts_of_the_network(busy_console: ConsoleSite) -> None:
     page = await busy_console.page("analyst", "/network?from=-7d")
     graph = page.get_by_role("region", name="Who probed whom").first
@@ -50,6 +51,7 @@ async def test_the_parts_of_the_network(busy_console: ConsoleSite) -> None:
     await busy_console.shoot(page, "network-addresses")
 
 
+@BOTH_STORES
 async def test_hosts_and_one_of_them(busy_console: ConsoleSite) -> None:
     page = await busy_console.page("viewer", "/hosts")
     rows = page.get_by_role("row")

@@ -13,7 +13,7 @@ from playwright.async_api import Locator, Page, Route, expect
 
 from siemd.storage.store import open_store
 from support.batches import alert, batch, probes
-from support.console import ConsoleSite
+from support.console import BOTH_STORES, ConsoleSite
 
 COUNTS = "Nodes", "JSEventListeners", "Documents"
 
@@ -30,6 +30,7 @@ async def settled(page: Page) -> None:
     await expect(page.locator("[data-panel] .loading")).to_have_count(0)
 
 
+@BOTH_STORES
 async def test_a_week_at_a_glance(busy_console: ConsoleSite) -> None:
     page = await busy_console.page("analyst", "/?from=-7d", viewport={"width": 1440, "height": 2300})
     await settled(page)
@@ -44,6 +45,7 @@ async def test_a_week_at_a_glance(busy_console: ConsoleSite) -> None:
     assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth"), "nothing stands out of a phone"
 
 
+@BOTH_STORES
 async def test_a_view_is_built_by_keyboard_saved_shared_and_opened_by_others(busy_console: ConsoleSite) -> None:
     page = await busy_console.page("analyst", "/?from=-7d")
     await settled(page)

@@ -11,7 +11,7 @@ from playwright.async_api import Route, expect
 from siemd.events import now_us
 from siemd.storage.store import open_store
 from support.batches import batch, probe
-from support.console import ConsoleSite
+from support.console import BOTH_STORES, ConsoleSite
 
 EVIL = """
 title: "<img src=x onerror=alert(1)>"
@@ -41,6 +41,7 @@ async def with_scan(site: ConsoleSite) -> None:
     await store.close()
 
 
+@BOTH_STORES
 async def test_a_rule_is_found_tuned_and_taken_back(console: ConsoleSite) -> None:
     await with_scan(console)
     page = await console.page("admin", "/rules")
@@ -129,6 +130,7 @@ async def test_a_thousand_rules_are_switched_in_a_few_questions_that_can_be_stop
     assert asked == [500, 500, 100] and len(await console.web.services.rulebook.overlay.entries()) == 1100
 
 
+@BOTH_STORES
 async def test_a_suppression_is_looked_at_before_it_is_made(console: ConsoleSite) -> None:
     page = await console.page("analyst", "/rules?tab=suppressions")
     await expect(page.get_by_text("Nothing is suppressed")).to_be_visible()

@@ -11,7 +11,7 @@ from playwright.async_api import Route, expect
 from siemd.storage.store import open_store
 from support.batches import batch, connection, log, probe
 from support.browser import PHONE
-from support.console import ConsoleSite, store_of
+from support.console import BOTH_STORES, ConsoleSite, store_of
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x07'; DROP TABLE logs --"
 FIELDS = {"<b>name</b>": HOSTILE, "ok": HOSTILE}
@@ -34,7 +34,7 @@ async def with_hostile(site: ConsoleSite) -> None:
     await store.close()
 
 
-@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
+@BOTH_STORES
 async def test_a_search_is_narrowed_looked_at_and_kept(console: ConsoleSite) -> None:
     page = await console.page("analyst", "/search")
     grid = page.get_by_role("grid", name="Events")
@@ -81,6 +81,7 @@ async def test_a_search_is_narrowed_looked_at_and_kept(console: ConsoleSite) -> 
     assert "column=protocol" in page.url and "destination_port" in page.url
 
 
+@BOTH_STORES
 async def test_a_search_is_exported(console: ConsoleSite) -> None:
     page = await console.page("analyst", "/search?filter=destination_port:lt:11&order=asc")
     await expect(page.get_by_text("10 rows")).to_be_visible()
@@ -152,7 +153,7 @@ async def test_a_filter_of_no_use_is_said_and_nothing_is_asked_without_it(
     await expect(page.get_by_role("alert")).to_have_count(0)
 
 
-@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
+@BOTH_STORES
 async def test_fields_operators_and_values_are_offered(console: ConsoleSite, tmp_path: Path) -> None:
     async with store_of(console, tmp_path) as store:
         people = [log(n, table="security_logs", user_name=f"Person {n}") for n in range(1, 30)]
@@ -202,7 +203,7 @@ async def test_a_table_that_waits_for_its_rows_is_accessible(console: ConsoleSit
     await expect(page.get_by_role("grid", name="Events").get_by_text("192.0.2.7").first).to_be_visible()
 
 
-@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
+@BOTH_STORES
 async def test_what_is_open_beside_the_rows_stands_in_the_address(console: ConsoleSite) -> None:
     page = await console.page("analyst", "/search?filter=destination_port:lt:11&order=asc")
     grid, event = page.get_by_role("grid", name="Events"), page.get_by_role("region", name="Event", exact=True)

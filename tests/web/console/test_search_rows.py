@@ -7,12 +7,11 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from siemd.events import now_us
 from support.batches import batch, probe
-from support.console import ConsoleSite, store_of
+from support.console import BOTH_STORES, ConsoleSite, store_of
 
 
 def asked_for_rows(page: Page) -> list[str]:
@@ -34,7 +33,7 @@ def hearing(page: Page) -> asyncio.Event:
     return heard
 
 
-@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
+@BOTH_STORES
 async def test_live_counts_what_is_new_beside_rows_that_stand_still(console: ConsoleSite, tmp_path: Path) -> None:
     page = await console.page("analyst", "/health")
     heard = hearing(page)
@@ -138,7 +137,7 @@ async def test_live_without_an_end_that_moves_says_so(console: ConsoleSite) -> N
     await expect(page.get_by_text("The time range has ended")).to_be_visible()
 
 
-@pytest.mark.parametrize("console_storage", ["sqlite", "mariadb"], indirect=True)
+@BOTH_STORES
 async def test_any_of_many_rows_is_gone_to_without_those_before(console: ConsoleSite, tmp_path: Path) -> None:
     """A day of 300,000 events, higher than an element can be: its middle and its end are some requests away."""
     rows, newest_us = 300_000, now_us() - 60_000_000
