@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -248,7 +249,7 @@ async def test_on_a_phone_an_event_is_a_dialog_that_gives_the_focus_back(console
             await page.go_back()
         await expect(dialog).to_have_count(0)
         await expect(grid).to_be_focused()
-        assert "event=" not in page.url
+        await expect(page).not_to_have_url(re.compile("event="))
     await page.get_by_role("button", name="Fields").click()
     fields = page.get_by_role("dialog", name="Fields")
     await fields.get_by_role("button", name="tcp_probe").click()

@@ -98,7 +98,7 @@ class Live {
     socket.onopen = () => {
       if (this.#lostOnce) this.returns += 1;
       this.#lostOnce = this.away = false;
-      this.state = "open";
+      if (!this.#wanted.size) this.state = "open"; // else once it hears: what is stored before that would not be told
       this.#waitMs = FIRST_WAIT_MS;
       for (const [id, { question }] of this.#wanted) this.#ask(id, question);
     };
@@ -170,6 +170,7 @@ class Live {
         listener?.rows(message.rows ?? []);
         break;
       case "subscribed":
+        this.state = "open";
         listener?.begun?.();
         break;
       case "skipped":
@@ -177,6 +178,7 @@ class Live {
         listener?.skipped?.(message.events ?? 0, message.detail ?? "");
         break;
       case "error":
+        this.state = "open";
         listener?.error?.(message.detail ?? "");
         this.#askLater(message.id ?? "");
         break;
