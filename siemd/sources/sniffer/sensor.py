@@ -58,7 +58,7 @@ class SensorConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         int,
         Meta(
             ge=1024,
-            description="Connections and probes remembered at once, for each of TCP and UDP; about 0.6 KB each.",
+            description="Connections and probes remembered at once, for each of TCP and UDP; about 1 KB each.",
         ),
     ] = 131_072
     max_hosts: Annotated[
