@@ -8,12 +8,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support.needs import is_root, need
 
 pytest_plugins = ["support.mariadb", "support.certificates"]
 REPOSITORY = Path(__file__).resolve().parent.parent
 SOAK_TIMEOUT_S = 3 * 3600
+
+settings.register_profile("siemd", deadline=None)  # a busy machine is no fault of what is tested
+settings.load_profile("siemd")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
