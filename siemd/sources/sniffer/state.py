@@ -71,6 +71,11 @@ class Aging(Generic[K, V]):
         if self._forgotten is not None and old:
             self._forgotten(old)
 
+    def forget_all(self) -> None:
+        """Forget everything: the end of input."""
+        self.age()
+        self.age()
+
 
 class Deadlines(Generic[V]):
     """Things to judge after a fixed wait, in order; beyond the cap the oldest are to be judged early, counted.

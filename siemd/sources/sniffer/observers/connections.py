@@ -49,6 +49,24 @@ class Connection(NamedTuple):
     service: str = ""
     midstream: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        key: Key,
+        protocol: int,
+        begun_us: int,
+        first_bytes: int,
+        sides: tuple[Traffic | None, Traffic | None],
+        state: str,
+    ) -> Connection:
+        """One whose sides are as flows keep them: sent None for a first packet of first_bytes alone, received None
+        for nothing, which makes it one_sided whatever its state.
+        """
+        sent, received = sides[0] or Traffic(1, first_bytes, begun_us), sides[1]
+        if received is None:
+            received, state = Traffic(0, 0, begun_us), ONE_SIDED
+        return cls(key, protocol, begun_us, sent, received, state)
+
 
 class ConnectionRecords:
     """States `connection`."""

@@ -362,8 +362,7 @@ class TcpObserver:
         """Give up waiting, and state it."""
         for key, flow in self._deadlines.rest():
             self._give_up(key, flow)
-        for _ in range(2):
-            self._flows.age()
+        self._flows.forget_all()
         facts = self._facts.tick() + self.os_probes.tick() + self.services.tick()
         facts += self.ssh.finish() + self.applications.finish(now_us)
         return facts + self.beacons.tick(now_us) if self.beacons is not None else facts

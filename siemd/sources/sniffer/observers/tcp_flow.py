@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from siemd.sources.sniffer.observers.connections import ONE_SIDED, Connection, Key, Traffic
+from siemd.sources.sniffer.observers.connections import Connection, Key, Traffic
 from siemd.sources.sniffer.packet import TCP, Packet
 from siemd.sources.sniffer.state import READ, SETTLED, SETTLED_EMPTY, UNSETTLED
 
@@ -63,10 +63,8 @@ class TcpFlow(msgspec.Struct, gc=False):  # nothing that it refers to refers to 
     def connection(self, key: Key, state: str, service: str) -> Connection:
         """What its record tells. state: how it ended, "" if that was not seen."""
         state = state or ("half_closed" if self.fins else "open")
-        sent, received = self.sent or Traffic(1, 0, self.time_us), self.received
-        if received is None:
-            received, state = Traffic(0, 0, self.time_us), ONE_SIDED
-        return Connection(key, TCP, self.time_us, sent, received, state, service, self.midstream)
+        found = Connection.of(key, TCP, self.time_us, 0, (self.sent, self.received), state)
+        return found._replace(service=service, midstream=self.midstream)
 
     def count_sent(self, packet: Packet) -> Traffic:
         """One more packet of the initiator; returns what it sent so far."""

@@ -6,7 +6,7 @@ import msgspec
 
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.facts import UDP_STREAM, Tally, address, fact, network, to_many
-from siemd.sources.sniffer.observers.connections import ONE_SIDED, Connection, ConnectionRecords, Key, Traffic
+from siemd.sources.sniffer.observers.connections import Connection, ConnectionRecords, Key, Traffic
 from siemd.sources.sniffer.observers.decoys import Decoys
 from siemd.sources.sniffer.observers.floods import UdpRates
 from siemd.sources.sniffer.packet import ICMP, UDP, Packet
@@ -138,12 +138,8 @@ class UdpObserver:
     def _forgotten(self, flows: dict[Key, _Flow]) -> None:
         for key, flow in flows.items():
             if (flow.answered or flow.count >= UDP_STREAM) and _DNS not in (key[1], key[3]):
-                sent, received = flow.sent or Traffic(1, flow.size, flow.time_us), flow.received
-                if received is None:
-                    received, state = Traffic(0, 0, flow.time_us), ONE_SIDED
-                else:
-                    state = "open"
-                self._records.forgotten(Connection(key, UDP, flow.time_us, sent, received, state))
+                sides = flow.sent, flow.received
+                self._records.forgotten(Connection.of(key, UDP, flow.time_us, flow.size, sides, "open"))
 
     def tick(self, now_us: int) -> list[NetworkEvent]:
         """The facts of this tick."""
@@ -183,8 +179,7 @@ class UdpObserver:
         """Give up waiting; the next tick states it."""
         for key, flow in self._deadlines.rest():
             self._give_up(key, flow)
-        for _ in range(2):
-            self._flows.age()
+        self._flows.forget_all()
 
     def age(self) -> None:
         """Forget what was not used for a generation."""
