@@ -26,17 +26,20 @@ _LINK = np.dtype({"names": ["type", "tag", "inner"], "formats": [">u2"] * 3, "of
 # The network header and 20 bytes behind it. ports: both as one number, in the order of the wire.
 _IPV4_LAYOUT = np.dtype(
     {
-        "names": ["version", "length", "fragment", "protocol", "from", "to", "from_port", "to_port", "size", "offset"],
-        "formats": ["u1", ">u2", ">u2", "u1", "u4", "u4", "u2", "u2", ">u2", "u1"],
-        "offsets": [0, 2, 6, 9, 12, 16, 20, 22, 24, 32],
+        "names": [
+            *("version", "length", "fragment", "protocol"),
+            *("from", "to", "from_port", "to_port", "size", "seq", "offset"),
+        ],
+        "formats": ["u1", ">u2", ">u2", "u1", "u4", "u4", "u2", "u2", ">u2", ">u4", "u1"],
+        "offsets": [0, 2, 6, 9, 12, 16, 20, 22, 24, 24, 32],
         "itemsize": _NETWORK_BYTES,
     }
 )
 _IPV6_LAYOUT = np.dtype(
     {
-        "names": ["version", "length", "protocol", "from", "to", "from_port", "to_port", "size", "offset"],
-        "formats": ["u1", ">u2", "u1", ("u8", 2), ("u8", 2), "u2", "u2", ">u2", "u1"],
-        "offsets": [0, 4, 6, 8, 24, 40, 42, 44, 52],
+        "names": ["version", "length", "protocol", "from", "to", "from_port", "to_port", "size", "seq", "offset"],
+        "formats": ["u1", ">u2", "u1", ("u8", 2), ("u8", 2), "u2", "u2", ">u2", ">u4", "u1"],
+        "offsets": [0, 4, 6, 8, 24, 40, 42, 44, 44, 52],
         "itemsize": _NETWORK_BYTES,
     }
 )
@@ -78,10 +81,11 @@ class Columns:
     """What is read of a batch; every array has an entry for each of its frames.
 
     plain: whether a frame is; the others say nothing where it is not. flags: of TCP, 0 for UDP. size: of the payload.
-    flow, way: hashes of the flow, and of its direction. banner: whether the payload begins as SSH's does.
+    end: TCP's sequence number behind it. flow, way: hashes of the flow, and of its direction. banner: whether the
+    payload begins as SSH's does.
     """
 
-    __slots__ = ("banner", "flags", "flow", "plain", "size", "way")
+    __slots__ = ("banner", "end", "flags", "flow", "plain", "size", "way")
 
     def __init__(self, batch: FrameBatch, hashed: FlowHash) -> None:
         count, size = len(batch), len(batch.memory)
@@ -112,6 +116,7 @@ class Columns:
         self.plain &= payload_at <= batch.captured
         self.flags[is_tcp] = batch.memory[(starts + transport_at + 13)[is_tcp]]
         self.size = payload_end - payload_at
+        self.end = (read.seq + self.size).astype(np.uint32)
         self.flow, self.way = hashed.flow(read.source, read.destination, (vlan << 8 | read.protocol).view(np.uint64))
         begins = gather(batch.memory, np.minimum(starts + payload_at, size - 4), 4)
         self.banner = begins.view("<u4") == _SSH
@@ -133,6 +138,7 @@ class _Network(NamedTuple):
     protocol: Numbers
     tcp_header: Numbers
     udp_length: Numbers
+    seq: Numbers
     source: Hashes
     destination: Hashes
 
@@ -148,6 +154,7 @@ def _read_ipv4(rows: npt.NDArray[np.void], hashed: FlowHash) -> _Network:
         rows["protocol"].astype(np.int64),
         (rows["offset"] >> 4).astype(np.int64) << 2,
         rows["size"].astype(np.int64),
+        rows["seq"].astype(np.int64),
         end("from", "from_port"),
         end("to", "to_port"),
     )
@@ -165,6 +172,7 @@ def _read_ipv6(rows: npt.NDArray[np.void], hashed: FlowHash) -> _Network:
         rows["protocol"].astype(np.int64),
         (rows["offset"] >> 4).astype(np.int64) << 2,
         rows["size"].astype(np.int64),
+        rows["seq"].astype(np.int64),
         end("from", "from_port"),
         end("to", "to_port"),
     )

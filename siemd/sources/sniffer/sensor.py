@@ -133,6 +133,11 @@ class Sensor:
         self.traffic: Traffic | None = None  # … and, if it is, what it carried in that direction
         self.count_skipped: Callable[[], None] = _nothing  # has `traffic` told of packets that were not fed
 
+    @property
+    def read_from(self) -> int:
+        """Behind READ_LATER: the sequence number from which on the newest packet's direction is read."""
+        return self._tcp.read_from
+
     def clock(self) -> Clock:
         """How the sensor's clock stands."""
         return Clock(self._now_us, self._offset_us, self._tick_us)

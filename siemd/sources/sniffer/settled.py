@@ -10,6 +10,7 @@ next SYN, FIN or RST, and by all that makes doubtful what is settled.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,22 @@ from siemd.sources.sniffer.columns import Columns, FlowHash, Hashes
 from siemd.sources.sniffer.frames import Mask, Numbers
 from siemd.sources.sniffer.observers.connections import Traffic
 from siemd.sources.sniffer.packet import FIN, RST, SYN
-from siemd.sources.sniffer.state import READ, SETTLED, UNSETTLED
+from siemd.sources.sniffer.state import READ, READ_LATER, SETTLED, UNSETTLED
 
-_BITS = 18  # 8.6 MB, whatever comes, and the dict of `_traffic`
+_BITS = 18  # 9.7 MB, whatever comes, and the dict of `_traffic`
 _SHIFT = np.uint64(64 - _BITS)
+
+
+class Learnt(NamedTuple):
+    """How far a flow is settled in the direction of one frame of a batch (its index), a plain one.
+
+    until: behind READ_LATER, the sequence number from which on it is read. traffic: is to be told what is skipped.
+    """
+
+    frame: int
+    level: int
+    until: int
+    traffic: Traffic
 
 
 class Settled:
@@ -31,27 +44,37 @@ class Settled:
         self.hashed = FlowHash()
         self._ways = np.zeros(1 << _BITS, dtype=np.uint64)
         self._levels = np.zeros(1 << _BITS, dtype=np.uint8)
+        self._until = np.zeros(1 << _BITS, dtype=np.uint32)  # of READ_LATER, in TCP's sequence numbers
         self._packets = np.zeros(1 << _BITS, dtype=np.int64)  # skipped and not yet told, as the next two
         self._bytes = np.zeros(1 << _BITS, dtype=np.int64)
         self._newest_us = np.zeros(1 << _BITS, dtype=np.int64)
         self._traffic: dict[int, Traffic] = {}
         self.is_empty = True
 
-    def skipped(self, columns: Columns) -> tuple[Mask, Mask]:
-        """(The frames of a batch that need not be looked at, those of flows with a settled direction).
+    def skipped(self, columns: Columns) -> tuple[Mask, npt.NDArray[np.uint8]]:
+        """(The frames of a batch that need not be looked at, what was said of each one's flow).
+
+        The latter is SETTLED if either direction is, else READ_LATER if either is, else UNSETTLED.
 
         A flow that has a SYN, FIN or RST in this batch is looked at in all of it, and no longer settled.
         """
         odd = _odd(columns)
         if self.is_empty:
-            return np.zeros(len(odd), dtype=np.bool_), np.zeros(len(odd), dtype=np.bool_)
+            return np.zeros(len(odd), dtype=np.bool_), np.zeros(len(odd), dtype=np.uint8)
         if odd.any():
             for ways in self.hashed.ways(np.unique(columns.flow[odd])):
                 self._unsettle(ways)
         levels = np.where(columns.plain, self._levels_of(columns.way), UNSETTLED)
         back = np.where(columns.plain, self._levels_of(self.hashed.back(columns.way)), UNSETTLED)
         skipped = (levels == SETTLED) | ((levels != UNSETTLED) & (columns.size == 0))
-        return skipped & ~columns.banner, (levels == SETTLED) | (back == SETTLED)
+        later = levels == READ_LATER
+        if later.any():
+            left = self._until[(columns.way >> _SHIFT).astype(np.intp)] - columns.end
+            skipped |= later & (left.view(np.int32) >= 0)
+        said = np.zeros(len(odd), dtype=np.uint8)
+        said[later | (back == READ_LATER)] = READ_LATER
+        said[(levels == SETTLED) | (back == SETTLED)] = SETTLED
+        return skipped & ~columns.banner, said
 
     def count(self, columns: Columns, times_us: Numbers, skipped: npt.NDArray[np.intp]) -> None:
         """These frames of a batch were skipped."""
@@ -64,25 +87,23 @@ class Settled:
         """Tell every flow what was skipped of it."""
         self._tell(np.flatnonzero(self._packets))
 
-    def settle(
-        self, columns: Columns, indices: Sequence[int], levels: Sequence[int], traffic: Sequence[Traffic]
-    ) -> None:
-        """Remember how far the flows of these plain frames of a batch are settled, unless they had SYN, FIN or RST.
-
-        traffic: of each, which is to be told what is skipped of it.
-        """
-        if not indices:
+    def settle(self, columns: Columns, learnt: Sequence[Learnt]) -> None:
+        """Remember how far the flows of these frames of a batch are settled, unless they had SYN, FIN or RST."""
+        if not learnt:
             return
+        indices, levels, untils, traffic = zip(*learnt, strict=True)
         chosen, level = np.asarray(indices, dtype=np.intp), np.asarray(levels, dtype=np.uint8)
         flows = columns.flow[chosen]
         calm = ~np.isin(flows, columns.flow[_odd(columns)])
-        if (level == READ).any():  # what was said before of the other direction is over
-            calm &= (level != SETTLED) | ~np.isin(flows, flows[level == READ])
+        for read, over in ((level >= READ, SETTLED), (level == READ, READ_LATER)):
+            if read.any():  # what was said before of the other direction is over
+                calm &= (level != over) | ~np.isin(flows, flows[read])
         ways = columns.way[chosen[calm]]
         places = (ways >> _SHIFT).astype(np.intp)
         self._tell(np.unique(places))
         self._ways[places] = ways
         self._levels[places] = level[calm]
+        self._until[places] = np.asarray(untils, dtype=np.uint32)[calm]
         for place, number in zip(places.tolist(), np.flatnonzero(calm).tolist(), strict=True):
             self._traffic[place] = traffic[number]
         self.is_empty = False

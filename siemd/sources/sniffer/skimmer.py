@@ -15,14 +15,14 @@ from siemd.events import NetworkEvent
 from siemd.sources.sniffer.columns import Columns
 from siemd.sources.sniffer.decode import Decoder
 from siemd.sources.sniffer.frames import FrameBatch, Mask
-from siemd.sources.sniffer.observers.connections import Traffic
 from siemd.sources.sniffer.packet import FIN, RST, SYN, TCP, Packet
 from siemd.sources.sniffer.sensor import SET_BACK_US, Sensor
-from siemd.sources.sniffer.settled import Settled
-from siemd.sources.sniffer.state import READ, UNSETTLED
+from siemd.sources.sniffer.settled import Learnt, Settled
+from siemd.sources.sniffer.state import READ, READ_LATER, SETTLED, UNSETTLED
 
 _PIECE = 512  # frames: what is learnt from these is known for the next …
 _MOST = 0.9  # … unless this part is passed over: then pieces cost more than they spare
+_DOUBTFUL = (UNSETTLED, READ)  # levels of a packet that take back what was said of its flow
 _LARGEST_STEP_US = 600_000_000  # a batch with a larger one is left to the sensor, which judges clocks
 
 
@@ -53,11 +53,11 @@ class Skimmer:
     def _feed(self, batch: FrameBatch, columns: Columns) -> list[NetworkEvent]:
         if self._sensor.changes.number != self._number:
             self.forget()
-        skipped, known = self._settled.skipped(columns)
+        skipped, said = self._settled.skipped(columns)
         if skipped.any():
             skipped &= ~self._tells_time(batch, columns.plain)
         self._learns = int(np.count_nonzero(skipped)) < _MOST * len(batch)
-        return self._sensor.feed(self._packets(batch, columns, skipped, known))
+        return self._sensor.feed(self._packets(batch, columns, skipped, said))
 
     def forget(self) -> None:
         """Nothing is settled: the sensor was fed beside this."""
@@ -69,7 +69,9 @@ class Skimmer:
         taken, self._taken = self._taken, 0
         return taken
 
-    def _packets(self, batch: FrameBatch, columns: Columns, skipped: Mask, known: Mask) -> Iterator[Packet]:
+    def _packets(
+        self, batch: FrameBatch, columns: Columns, skipped: Mask, said: npt.NDArray[np.uint8]
+    ) -> Iterator[Packet]:
         """What of a batch must be looked at; learns which flows are settled while the sensor takes it.
 
         Should something happen that makes doubtful what was learnt before, nothing more is passed over.
@@ -77,24 +79,20 @@ class Skimmer:
         sensor, changes, number = self._sensor, self._sensor.changes, self._number
         wanted = np.flatnonzero(~skipped)
         chosen = batch.only(wanted)
-        about = zip(wanted.tolist(), columns.plain[wanted].tolist(), known[wanted].tolist(), strict=True)
-        indices: list[int] = []
-        levels: list[int] = []
-        traffic: list[Traffic] = []
-        for (index, plain, settled), packet in zip(about, self._decoder.decode_each(chosen), strict=True):
+        about = zip(wanted.tolist(), columns.plain[wanted].tolist(), said[wanted].tolist(), strict=True)
+        learnt: list[Learnt] = []
+        for (index, plain, before), packet in zip(about, self._decoder.decode_each(chosen), strict=True):
             if packet is None:
                 continue
             self._taken += 1
             yield packet
             level = sensor.settled
             if level and plain and sensor.traffic is not None:
-                indices.append(index)
-                levels.append(level)
-                traffic.append(sensor.traffic)
+                learnt.append(Learnt(index, level, sensor.read_from, sensor.traffic))
             if plain:
-                doubtful = settled and level in (UNSETTLED, READ)
+                doubtful = before != UNSETTLED and (level in _DOUBTFUL or (before == SETTLED and level == READ_LATER))
             else:
-                doubtful = level == READ or _is_odd(packet)
+                doubtful = level >= READ or _is_odd(packet)
             if not doubtful and changes.number == number:
                 continue
             self._count(columns, batch, np.flatnonzero(skipped[:index]))
@@ -102,7 +100,7 @@ class Skimmer:
             yield from self._all(batch.only(slice(index + 1, len(batch))))
             return
         self._count(columns, batch, np.flatnonzero(skipped))
-        self._settled.settle(columns, indices, levels, traffic)
+        self._settled.settle(columns, learnt)
 
     def _count(self, columns: Columns, batch: FrameBatch, skipped: npt.NDArray[np.intp]) -> None:
         if len(skipped):

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-UNSETTLED, SETTLED_EMPTY, SETTLED, READ = range(4)  # how far a flow is settled, see TcpObserver.feed
+UNSETTLED, SETTLED_EMPTY, SETTLED, READ, READ_LATER = range(5)  # how far a flow is settled, see TcpObserver.feed
 
 
 class Changes:

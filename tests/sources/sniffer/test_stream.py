@@ -177,6 +177,8 @@ class TestColumns:
             assert not packet.fragment
             assert columns.flags[index] == packet.flags
             assert columns.size[index] == packet.payload_length
+            if packet.protocol == TCP:
+                assert columns.end[index] == (packet.seq + packet.payload_length) % (1 << 32)
             if packet.payload[:4] == b"SSH-":
                 assert columns.banner[index]
             way, flow = int(columns.way[index]), int(columns.flow[index])

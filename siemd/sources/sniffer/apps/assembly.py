@@ -12,23 +12,24 @@ _WRAP = 1 << 32
 class Assembly:
     """One direction. A piece is bytes that follow on, or an int: so many bytes that will not come.
 
+    next: the number of the byte that follows, None if not known; what is before it is of no interest any more.
     Missing are bytes that the snap length cut, that the receiver acknowledged though they were not seen, and those
     before a segment that can't wait any longer because MAX_PARTS or MAX_PART_BYTES are reached.
     """
 
-    __slots__ = ("_next", "_parts", "held")
+    __slots__ = ("_parts", "held", "next")
 
     def __init__(self, first: int | None = None) -> None:
         """first: the sequence number of the first byte, None if that of the first segment seen will do."""
-        self._next = first
+        self.next = first
         self._parts: dict[int, tuple[bytes, int]] = {}
         self.held = 0
 
     def add(self, seq: int, payload: bytes, length: int) -> list[bytes | int]:
         """A segment: its captured bytes and its length on the wire. Returns the pieces that follow on now."""
-        if self._next is None:
-            self._next = seq
-        ahead = (seq - self._next) % _WRAP
+        if self.next is None:
+            self.next = seq
+        ahead = (seq - self.next) % _WRAP
         if ahead >= _WRAP // 2:  # seen before, at least its beginning
             known = _WRAP - ahead
             if known >= length:
@@ -39,7 +40,7 @@ class Assembly:
             return self._following(pieces) if self._parts else pieces
         if ahead > MAX_AHEAD:
             pieces = self.flush()
-            self._next = seq
+            self.next = seq
             return [*pieces, MAX_AHEAD, *self._take(payload, length)]
         waiting = self._parts.get(seq)
         if waiting is None or length > waiting[1]:  # the longer of two that begin alike
@@ -49,46 +50,46 @@ class Assembly:
 
     def acknowledged(self, ack: int) -> list[bytes | int]:
         """The receiver has everything before `ack`: what of it is still missing here will not come."""
-        if not self._parts or self._next is None or not 0 < (ack - self._next) % _WRAP < _WRAP // 2:
+        if not self._parts or self.next is None or not 0 < (ack - self.next) % _WRAP < _WRAP // 2:
             return []
         return self.flush()
 
     def pass_over(self, size: int) -> list[bytes | int]:
         """The next so many bytes (less than 2 GiB) are of no interest, whether they come or not."""
-        if self._next is None:
+        if self.next is None:
             return []
-        self._next = (self._next + size) % _WRAP
+        self.next = (self.next + size) % _WRAP
         return self._following([]) if self._parts else []
 
     def flush(self) -> list[bytes | int]:
         """Wait no longer."""
         pieces: list[bytes | int] = []
-        while self._parts and self._next is not None:
-            first = self._next
+        while self._parts and self.next is not None:
+            first = self.next
             seq = min(self._parts, key=lambda seq: (seq - first) % _WRAP)
             pieces.append((seq - first) % _WRAP)
-            self._next = seq
+            self.next = seq
             self._following(pieces)
         return pieces
 
     def _following(self, pieces: list[bytes | int]) -> list[bytes | int]:
         """Add the waiting segments that follow on now."""
-        while self._next is not None:
-            nexts = self._next
+        while self.next is not None:
+            nexts = self.next
             ready = [seq for seq in self._parts if (nexts - seq) % _WRAP < _WRAP // 2]
             if not ready:
                 break
             for seq in sorted(ready, key=lambda seq: (seq - nexts) % _WRAP):
                 payload, length = self._parts.pop(seq)
                 self.held -= len(payload)
-                known = (self._next - seq) % _WRAP
+                known = (self.next - seq) % _WRAP
                 if known < length:
                     pieces += self._take(payload[known:], length - known)
         return pieces
 
     def _take(self, payload: bytes, length: int) -> list[bytes | int]:
-        assert self._next is not None
-        self._next = (self._next + length) % _WRAP
+        assert self.next is not None
+        self.next = (self.next + length) % _WRAP
         missing = length - len(payload)
         if not missing:
             return [payload]

@@ -29,7 +29,6 @@ from siemd.sources.sniffer.apps.tls import TlsDissector
 from siemd.sources.sniffer.packet import Packet
 
 MAX_HELD_BYTES = 32 << 20  # of all connections together; a connection alone can hold some 64 KiB
-IDLE_US = 600_000_000
 
 _Key = tuple[bytes, int, bytes, int, int]
 
@@ -69,17 +68,23 @@ class Conversation(msgspec.Struct):
     """A connection that is being read. assemblies: of the other side's and of the initiator's bytes.
 
     dissector: None until the protocol is known; begun: what came until then. from_start: whether its SYN was seen.
+    heard: the generation in which something was.
     """
 
     key: _Key
     assemblies: tuple[Assembly, Assembly]
     from_start: bool
-    heard_us: int
+    heard: int
     begun: list[bytes]
     forward_is_client: bool = True
     dissector: Dissector | None = None
     held: int = 0
     over: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether a segment waits for one before it: then acknowledgements matter, too."""
+        return bool(self.assemblies[0].held or self.assemblies[1].held)
 
 
 class ApplicationObserver:
@@ -92,6 +97,7 @@ class ApplicationObserver:
         self._active: OrderedDict[int, Conversation] = OrderedDict()  # see SshObserver
         self._held = 0
         self._now_us = 0
+        self._generation = 0
         self.forgotten = 0
 
     def begin(self, key: _Key, packet: Packet, forward: bool, now_us: int, first: int | None) -> Conversation | None:
@@ -105,7 +111,7 @@ class ApplicationObserver:
             spoken = identify(packet.payload, _server_port(key, first is not None), from_start=first is not None)
             if spoken is None or spoken.service not in self._dissectors:
                 return None
-        conversation = Conversation(key, (Assembly(), Assembly()), first is not None, now_us, [b"", b""])
+        conversation = Conversation(key, (Assembly(), Assembly()), first is not None, self._generation, [b"", b""])
         ours = Assembly(first)
         conversation.assemblies = (conversation.assemblies[0], ours) if forward else (ours, conversation.assemblies[1])
         if len(self._active) >= self._config.max_connections:
@@ -118,7 +124,7 @@ class ApplicationObserver:
         if conversation.over:
             return True
         self._now_us = now_us
-        conversation.heard_us = now_us
+        conversation.heard = self._generation
         time_us = packet.time_us
         theirs = conversation.assemblies[not forward]
         if theirs.held:
@@ -231,10 +237,11 @@ class ApplicationObserver:
         return self.gathering.finish(now_us)
 
     def age(self) -> None:
-        """Stop reading what is silent."""
+        """Stop reading what was silent for a generation; in each, what goes on is looked at at least once."""
         for conversation in list(self._active.values()):
-            if self._now_us - conversation.heard_us > IDLE_US:
+            if conversation.heard < self._generation:
                 self.close(conversation, self._now_us)
+        self._generation += 1
         self.gathering.age()
 
     def counters(self) -> dict[str, int]:

@@ -25,7 +25,7 @@ from siemd.sources.sniffer.observers.tcp_flow import (
 )
 from siemd.sources.sniffer.observers.tcp_shapes import TCP_FLAGS, odd_probe, raw_syn
 from siemd.sources.sniffer.packet import ACK, FIN, ICMP, RST, SYN, Packet
-from siemd.sources.sniffer.state import UNSETTLED, Aging, Changes, Deadlines
+from siemd.sources.sniffer.state import READ_LATER, UNSETTLED, Aging, Changes, Deadlines
 
 _EPHEMERAL = 32_768
 
@@ -43,6 +43,7 @@ class TcpObserver:
         records: ConnectionRecords,
     ) -> None:
         """changes: what `feed` said of flows holds until its number changes. records: are told of connections."""
+        self.read_from = 0  # see READ_LATER in feed
         self.traffic: Traffic | None = None  # of the newest packet's flow, in its direction
         self._records = records
         self._flows: Aging[Key, TcpFlow] = Aging(max_flows, changes, self._forgotten)
@@ -62,6 +63,7 @@ class TcpObserver:
         SETTLED: further packets of this direction need not be fed, except those with SYN, FIN or RST (after which
         nothing holds that was said of the flow) and those that begin with SSH's banner. SETTLED_EMPTY: the same for
         packets without payload. READ: the same again, and from now on payloads of either direction are read.
+        READ_LATER: the same as READ, but for payloads of this direction before the sequence number `read_from`.
         UNSETTLED: all must be fed.
         """
         if not packet.header_length:
@@ -74,7 +76,7 @@ class TcpObserver:
             self._forward(key, flow, packet, now_us)
             if flow.state != GONE:
                 self.traffic = flow.count_sent(packet)
-            return settled(flow, True)
+            return self._settled(flow, True)
         reverse = (destination, destination_port, source, source_port, vlan)
         flow = self._flows.get(reverse)
         if flow is None or packet.flags & (SYN | ACK) == SYN:  # (the other side may begin anew with the same ports)
@@ -82,7 +84,13 @@ class TcpObserver:
             return UNSETTLED
         self._backward(reverse, flow, packet, now_us)
         self.traffic = flow.count_received(packet)
-        return settled(flow, False)
+        return self._settled(flow, False)
+
+    def _settled(self, flow: TcpFlow, forward: bool) -> int:
+        level = settled(flow, forward)
+        if level == READ_LATER and flow.app is not None:
+            self.read_from = flow.app.assemblies[forward].next or 0
+        return level
 
     # a packet of no known flow
 

@@ -8,7 +8,7 @@ import msgspec
 
 from siemd.sources.sniffer.observers.connections import Connection, Key, Traffic
 from siemd.sources.sniffer.packet import TCP, Packet
-from siemd.sources.sniffer.state import READ, SETTLED, SETTLED_EMPTY, UNSETTLED
+from siemd.sources.sniffer.state import READ, READ_LATER, SETTLED, SETTLED_EMPTY, UNSETTLED
 
 if TYPE_CHECKING:
     from siemd.sources.sniffer.observers.applications import Conversation
@@ -95,6 +95,8 @@ def settled(flow: TcpFlow, forward: bool) -> int:
         return UNSETTLED  # what still comes is soon stated with it
     if flow.state != OPEN and not (forward and flow.state == CLAIMED):
         return UNSETTLED
-    if flow.ssh is not None or flow.app is not None:
+    if flow.ssh is not None:
         return READ
+    if flow.app is not None:
+        return READ if flow.app.waits or not flow.data & (1 if forward else 2) else READ_LATER
     return SETTLED if flow.data & (1 if forward else 2) else SETTLED_EMPTY
