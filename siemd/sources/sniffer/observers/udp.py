@@ -9,11 +9,10 @@ from siemd.sources.sniffer.facts import UDP_STREAM, Tally, address, fact, networ
 from siemd.sources.sniffer.observers.connections import Connection, ConnectionRecords, Key, Traffic
 from siemd.sources.sniffer.observers.decoys import Decoys
 from siemd.sources.sniffer.observers.floods import UdpRates
+from siemd.sources.sniffer.observers.udp_shapes import WELL_KNOWN, no_probe
 from siemd.sources.sniffer.packet import ICMP, UDP, Packet
 from siemd.sources.sniffer.state import SETTLED, UNSETTLED, Aging, Changes, Deadlines
 
-_TRACEROUTE_HOPS = 32
-_WELL_KNOWN = 1024
 _DNS = 53
 _QUIC = 443
 _BURST = 8  # datagrams of an unanswered flow, after so many, are added to the victim's rate so many at a time
@@ -59,6 +58,7 @@ class UdpObserver:
         self._records = records
         self._flows: Aging[Key, _Flow] = Aging(cap, changes, self._forgotten)
         self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(cap, changes)
+        self._asked_many: Aging[tuple[bytes, int, int], bool] = Aging(max_hosts)  # address, port, VLAN
         self._deadlines: Deadlines[tuple[Key, _Flow]] = Deadlines(answer_timeout_us, cap)
         self._tally = Tally(cap)
         self._rates = UdpRates(max_hosts)
@@ -75,6 +75,8 @@ class UdpObserver:
             if flow.answered:
                 return _settled(packet)
             flow.count += 1
+            if to_many(destination):
+                self._asked_many.put((source, source_port, vlan), True)
             if flow.count <= _BURST:
                 self._rates.unanswered(packet, first=False)
             elif not flow.count % _BURST:
@@ -91,16 +93,24 @@ class UdpObserver:
             if self._known.get(target) is None:
                 self._known.put(target, True)
             return _settled(packet)
-        probe = not _no_probe(packet)
+        probe = not (no_probe(packet) or self._is_awaited(destination, destination_port, vlan))
         flow = _Flow(packet.time_us, 1, probe, packet.payload_length)
         self._flows.put(key, flow)
-        if not to_many(destination):
+        if to_many(destination):
+            self._asked_many.put((source, source_port, vlan), True)
+        else:
             self._rates.unanswered(packet, first=True)
         if probe:
             early = self._deadlines.push(now_us, (key, flow))
             if early is not None:
                 self._give_up(*early)
         return UNSETTLED
+
+    def _is_awaited(self, destination: bytes, port: int, vlan: int) -> bool:
+        """Whether an answer of anyone is awaited there: the host asked all from that port, be it for its address."""
+        if self._asked_many.get((destination, port, vlan)) is not None:
+            return True
+        return self._asked_many.get((bytes(len(destination)), port, vlan)) is not None
 
     def error(self, packet: Packet, quoted: Packet) -> None:
         """An ICMP error about a datagram. Only "unreachable" refuses; "time exceeded" is traceroute at work."""
@@ -114,7 +124,7 @@ class UdpObserver:
         flow = self._flows.get(key)
         refused = packet.icmp_type == (3 if packet.protocol == ICMP else 1)
         if flow is None:
-            if not quoted.destination_port or not refused or _no_probe(quoted, quote=True):
+            if not quoted.destination_port or not refused or no_probe(quoted, quote=True):
                 return
             if self._flows.get((key[2], key[3], key[0], key[1], key[4])) is not None:
                 return  # an answer that came too late for who had asked
@@ -185,6 +195,7 @@ class UdpObserver:
         """Forget what was not used for a generation."""
         self._flows.age()
         self._known.age()
+        self._asked_many.age()
         self._decoys.age()
 
     def counters(self) -> dict[str, int]:
@@ -203,25 +214,4 @@ class UdpObserver:
 def _settled(packet: Packet) -> int:
     """A stream such as QUIC's is; questions to a service are not, each of them may say something of its own."""
     ports = packet.source_port, packet.destination_port
-    return SETTLED if _QUIC in ports or min(ports) >= _WELL_KNOWN else UNSETTLED
-
-
-def _no_probe(packet: Packet, *, quote: bool = False) -> bool:
-    """Whether a first datagram is not a question to one host: traceroute, an answer, or meant for many.
-
-    quote: it is known from an ICMP error only, so its payload is not.
-    """
-    destination = packet.destination_ip
-    port = packet.destination_port
-    if packet.protocol != UDP or to_many(destination):
-        return True
-    if packet.ttl <= _TRACEROUTE_HOPS and (33000 <= port < 33700 or 44444 <= port < 44700):
-        return True  # traceroute and mtr count up from 33434 or 33000, tracepath from 44444
-    source_port = packet.source_port
-    if source_port >= _WELL_KNOWN or port < _WELL_KNOWN:
-        return False
-    if quote or not packet.payload_length:
-        return quote
-    # From a service to a client's port: an answer whose question was not seen. A scanner that uses such a source port
-    # sends DNS *questions*, or nothing.
-    return not (source_port == _DNS and len(packet.payload) > 2 and packet.payload[2] < 0x80)
+    return SETTLED if _QUIC in ports or min(ports) >= WELL_KNOWN else UNSETTLED
