@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import msgspec
 import structlog
 
 from siemd import __version__
+from siemd.beat import until_beat_s
 from siemd.channel import Channel
 from siemd.config import Config
 from siemd.errors import UserError
@@ -22,12 +24,13 @@ from siemd.lock import running_pid
 from siemd.service.systemd import Notifier
 
 FILE_NAME = "status.json"
-STEP_S = 0.5
-WRITE_EVERY_STEPS = 4
+STEP_S = 1.0
+WRITE_EVERY_STEPS = 2
+KEEP_S = 10.0  # a file that says the same is written again after this time: its age tells that siemd lives
 
 
 class StatusReporter:
-    """Writes the status file every two seconds and logs each change of a component's status."""
+    """Writes the status file every two seconds if there is news, else every ten; logs each change of a status."""
 
     def __init__(
         self, config: Config, data_dir: Path, health: Health, channels: Sequence[Channel], notifier: Notifier
@@ -39,30 +42,38 @@ class StatusReporter:
         self._notifier = notifier
         self._started_us = now_us()
         self._said: dict[str, tuple[str, str]] = {}
+        self._writing = asyncio.Lock()  # all writers share the name of one temporary file
+        self._written: dict[str, Any] = {}
+        self._written_s = float("-inf")
 
     async def run(self) -> None:
         """Report until cancelled; the watchdog is fed from here, so it barks when the event loop hangs."""
         log = structlog.get_logger("siemd.status")
+        step_s = min(STEP_S, (self._notifier.watchdog_interval_s or STEP_S * 4) / 4)
         step = 0
         while True:
             self._say_changes(log)
             self._notifier.status(", ".join(f"{part.name} {part.status}" for part in self._health.components()))
             self._notifier.watchdog()
-            if step % WRITE_EVERY_STEPS == 0:
+            if step % WRITE_EVERY_STEPS == 0 and self._is_due():
                 await self.write(running=True)
             step += 1
-            await asyncio.sleep(STEP_S)
+            await asyncio.sleep(until_beat_s(step_s))
 
     async def write(self, *, running: bool) -> None:
         """Replace the status file; a failure is counted and does no harm."""
-        text = json.dumps(self._snapshot(running=running), indent=1, ensure_ascii=False)
-        data = text.encode("utf-8", "replace")  # names of files may hold what is no UTF-8
-        try:
-            await asyncio.to_thread(_replace, self._path, data)
-        except OSError as error:
-            self._health.component("status").error("degraded", f"cannot write {self._path}: {error.strerror}")
-        else:
-            self._health.component("status").set("ok", str(self._path))
+        async with self._writing:
+            snapshot = self._snapshot(running=running)
+            try:
+                await asyncio.to_thread(_replace, self._path, _encoded(snapshot | {"written_us": now_us()}))
+            except OSError as error:
+                self._health.component("status").error("degraded", f"cannot write {self._path}: {error.strerror}")
+            else:
+                self._health.component("status").set("ok", str(self._path))
+                self._written, self._written_s = snapshot, time.monotonic()
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._written_s >= KEEP_S or self._snapshot(running=True) != self._written
 
     def _snapshot(self, *, running: bool) -> dict[str, Any]:
         return {
@@ -71,7 +82,6 @@ class StatusReporter:
             "version": __version__,
             "host": self._config.host_name(),
             "started_us": self._started_us,
-            "written_us": now_us(),
             "paths": {
                 "data_dir": str(self._path.parent),
                 "log": str(self._config.log_path()),
@@ -130,6 +140,14 @@ def read_status(data_dir: Path) -> dict[str, Any] | None:
         return {"running": True, "pid": pid, "starting": True}  # the file still tells of the run before
     status["running"] = pid is not None
     return status
+
+
+def _encoded(snapshot: dict[str, Any]) -> bytes:
+    """As JSON for people too; names of files may hold what is no UTF-8."""
+    try:
+        return msgspec.json.format(msgspec.json.encode(snapshot), indent=1)
+    except UnicodeEncodeError:
+        return json.dumps(snapshot, indent=1, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -63,6 +63,29 @@ def test_a_full_disk_is_counted_not_raised(tmp_path: Path) -> None:
     assert health.component("status").errors == 1
 
 
+def test_two_who_write_at_once_do_no_harm(tmp_path: Path) -> None:
+    """At the start the daemon writes before it tells that it is ready, and so does the reporter that has just begun."""
+    health = Health()
+
+    async def write() -> None:
+        writer = reporter(tmp_path, health)
+        await asyncio.gather(*(writer.write(running=True) for _ in range(20)))
+
+    asyncio.run(write())
+    assert (health.component("status").status, health.component("status").errors) == ("ok", 0)
+
+
+def test_what_says_the_same_is_not_written_again(tmp_path: Path) -> None:
+    health = Health()
+    health.component("sniffer").set("ok")
+    writer = reporter(tmp_path, health)
+    asyncio.run(writer.write(running=True))  # which itself is news: that it can write
+    asyncio.run(writer.write(running=True))
+    assert not writer._is_due()
+    health.component("sniffer").extra["frames"] = 1
+    assert writer._is_due()
+
+
 @pytest.mark.root
 def test_another_user_is_told_to_use_sudo(tmp_path: Path) -> None:
     private = tmp_path / "data"

@@ -18,7 +18,7 @@ from siemd.storage.tables import time_text
 
 NOT_RUNNING = 3
 QUERY_TIMEOUT_S = 10.0
-SILENT_S = 30.0  # a daemon that told nothing for so long is not well; it tells every two seconds
+SILENT_S = 30.0  # a daemon that told nothing for so long is not well; it tells every ten at the latest
 # Names of counters that an operator should see when they are not zero.
 _NOTED = re.compile(
     r"damag|dead_letters|drops|evicted|lost|forgotten|malformed|missing|oversized|spooled|unreadable|waiting"
