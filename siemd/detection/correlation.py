@@ -185,6 +185,10 @@ class Correlator:
 
     # conditions that are judged later
 
+    def is_due(self, clock_us: int) -> bool:
+        """Whether `due` would judge any."""
+        return bool(self._waiting) and self._waiting[0][0] <= clock_us
+
     def due(self, clock_us: int | None) -> list[tuple[Firing, Occurrence]]:
         """Judge the events whose time has come (all of them at the end of a replay, when clock_us is None)."""
         fired: list[tuple[Firing, Occurrence]] = []

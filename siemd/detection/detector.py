@@ -121,6 +121,15 @@ class Detector:
         self._judge(self._clock_us, alerts)
         return alerts + self._incidents.close_idle(self._clock_us)
 
+    def is_due(self, now_us: int) -> bool:
+        """Whether `advance` would find anything to do: an absence to judge, an idle incident, a clock set back."""
+        clock_us = max(self._clock_us, now_us)
+        return (
+            now_us < self._wall_us - int(self._config.late_s * 1_000_000)
+            or any(one.is_due(clock_us) for one in self._patient)
+            or self._incidents.has_idle(clock_us)
+        )
+
     def _set_back(self, now_us: int) -> None:
         self._wall_us = self._clock_us = now_us
         self._incidents.set_back(now_us)

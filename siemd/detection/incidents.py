@@ -191,14 +191,19 @@ class IncidentBook:
         """Close what has not grown for its idle time; nothing while the past is looked at again."""
         if self._rebuilding:
             return []
+        return [self._close(key) for key in list(self._idle(clock_us))]
+
+    def has_idle(self, clock_us: int) -> bool:
+        """Whether `close_idle` would close any."""
+        return next(self._idle(clock_us), None) is not None
+
+    def _idle(self, clock_us: int) -> Iterator[Key]:
         shortest_us = int(float(self._config.incident_idle_s) * 1_000_000)
-        idle: list[Key] = []
         for key, incident in self._open.items():
             if clock_us - incident.touched_us <= shortest_us:
-                break  # the rest was touched later still
+                return  # the rest was touched later still
             if clock_us - incident.touched_us > incident.idle_us:
-                idle.append(key)
-        return [self._close(key) for key in idle]
+                yield key
 
     def set_back(self, clock_us: int) -> None:
         """The clock was ahead: what grew by it has grown now."""

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from siemd.beat import until_beat_s
 from siemd.channel import Channel
 from siemd.detection.detector import Detector
 from siemd.detection.ruleset import Ruleset
@@ -70,6 +71,7 @@ class DetectionStage:
     async def run(self) -> None:
         """Work until the incoming channel ends; closing the outgoing one is the caller's."""
         self._health.set("ok", f"{len(self._detector.ruleset.rules)} rules")
+        self._health.extra.update(self._detector.counters())
         self._outlet.health.set("ok", "no alert yet")
         try:
             while (batches := await self._next_batches()) is not None:
@@ -101,12 +103,15 @@ class DetectionStage:
         self._health.set("ok", f"{len(ruleset.rules)} rules")
 
     async def _next_batches(self) -> list[Batch] | None:
-        """All that is ready, up to a bound; an empty list now and then when nothing comes; None at the end."""
-        try:
-            async with asyncio.timeout(IDLE_STEP_S):
-                first = await self._incoming.get()
-        except TimeoutError:
-            return []
+        """All that is ready, up to a bound; an empty list when nothing comes but there is work; None at the end."""
+        while True:
+            try:
+                async with asyncio.timeout(until_beat_s(IDLE_STEP_S)):
+                    first = await self._incoming.get()
+                break
+            except TimeoutError:
+                if self._reload or self._resumed or self._untold or self._detector.is_due(now_us()):
+                    return []
         if first is None:
             return None
         batches, events = [first], len(first.events)

@@ -77,3 +77,21 @@ def test_an_incident_from_the_future_is_closed_after_a_restart(tools: Any) -> No
     after = tools.detector(tools.rules(RULES))
     assert after.rebuild([alert], [], NOW_S * tools.SECOND) == []
     assert closed(after.advance((NOW_S + 601) * tools.SECOND)) == ["ping"]
+
+
+def test_the_time_is_told_only_when_it_has_something_to_say(tools: Any) -> None:
+    """An idle daemon asks `is_due` every second; whenever that says no, `advance` finds nothing."""
+    detector = tools.detector(tools.rules(RULES))
+    detector.advance(NOW_S * tools.SECOND)
+    assert not detector.is_due((NOW_S + YEAR_S) * tools.SECOND)
+    detector.process([tools.fact(NOW_S, "ping", source_ip="10.0.0.1")])
+    due, told = [], []
+    for second in range(1, 1_000):
+        if detector.is_due((NOW_S + second) * tools.SECOND):
+            due.append(second)
+            told += detector.advance((NOW_S + second) * tools.SECOND)
+        else:
+            assert detector.advance((NOW_S + second) * tools.SECOND) == []
+    assert due == [90, 601, 691], "whether a pong came is known; both incidents have not grown for ten minutes"
+    assert (opened(told), closed(told)) == (["alone"], ["ping", "alone"])
+    assert detector.is_due((NOW_S + 900) * tools.SECOND), "the clock was set back"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -110,3 +111,23 @@ def test_the_detector_tells_what_it_found_before_a_fault(tools: Any) -> None:
     with pytest.raises(ZeroDivisionError):
         detector.process(Faulty([tools.fact(1, source_ip="a")]), told)
     assert [alert.rule for alert in told] == ["r"]
+
+
+async def test_time_alone_closes_an_incident(tools: Any, tmp_path: Path) -> None:
+    pipe = Pipe(tools.detector(tools.rules(RULE.format(name="r")), incident_idle_s=0.01), tmp_path)
+    pipe.put(tools.fact(time.time(), source_ip="a"))
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        group.create_task(pipe.stage.run(), name="detection")
+        while [alert.status for alert in pipe.announced] != ["open", "closed"]:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
+        pipe.incoming.close()
+
+
+async def test_new_rules_are_used_although_nothing_comes(tools: Any, tmp_path: Path) -> None:
+    pipe = Pipe(tools.detector(tools.rules(RULE.format(name="before"))), tmp_path)
+    pipe.stage.reload(tools.rules(RULE.format(name="after") + "---" + RULE.format(name="another")))
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        group.create_task(pipe.stage.run(), name="detection")
+        while pipe.health.detail != "2 rules":  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
+        pipe.incoming.close()
