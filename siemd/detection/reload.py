@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
+from siemd.beat import until_beat_s
 from siemd.detection.config import DetectionConfig
 from siemd.detection.loading import load_ruleset
 from siemd.detection.rulefolders import watched_files
@@ -50,7 +51,7 @@ class RuleWatcher:
         self._seen = await asyncio.to_thread(watched_files, self._config)
         while True:
             try:
-                async with asyncio.timeout(POLL_S):
+                async with asyncio.timeout(until_beat_s(POLL_S)):
                     await self._requested.wait()
             except TimeoutError:
                 pass

@@ -60,27 +60,27 @@ def watched_files(config: DetectionConfig) -> frozenset[tuple[str, int, int]]:
     for path in (*rule_folders(config), *overlay_files(config), *suppression_files(config)):
         for file in _files(path, marked_whole=True):
             try:
-                state = file.stat()
+                state = os.stat(file)  # noqa: PTH116 - every two seconds: a Path of each costs more than asking
             except OSError:
                 continue
-            found.add((str(file), state.st_mtime_ns, state.st_size))
+            found.add((file, state.st_mtime_ns, state.st_size))
     return frozenset(found)
 
 
-def _files(path: Path, *, marked_whole: bool = False, problems: list[FileError] | None = None) -> list[Path]:
+def _files(path: Path, *, marked_whole: bool = False, problems: list[FileError] | None = None) -> list[str]:
     """The YAML files at or below a path; links are followed to files, not to folders; hidden ones are left out.
 
     marked_whole: of a folder with IMPORT_MARK only that. problems: takes what was left out though it should not be.
     """
     problems = [] if problems is None else problems
     if path.is_file():
-        return [path]
-    found: list[Path] = []
+        return [str(path)]
+    found: list[str] = []
     folders = [path]
     while folders and len(found) <= MAX_FILES:
         folder = folders.pop()
         if marked_whole and (folder / IMPORT_MARK).exists():
-            found.append(folder / IMPORT_MARK)
+            found.append(str(folder / IMPORT_MARK))
             continue
         try:
             with os.scandir(folder) as entries:
@@ -90,7 +90,7 @@ def _files(path: Path, *, marked_whole: bool = False, problems: list[FileError] 
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(Path(entry.path))
                     elif entry.name.endswith(SUFFIXES) and entry.is_file():
-                        found.append(Path(entry.path))
+                        found.append(entry.path)
         except (FileNotFoundError, NotADirectoryError):
             continue  # it just went away
         except OSError as error:
@@ -108,6 +108,6 @@ def existing(paths: Sequence[Path | str], key: str) -> tuple[list[Path], list[Fi
     for path in map(Path, paths):
         if not path.exists():
             missing.append(FileError(path, 0, 0, "does not exist", f"see `{key}` under `detection` in siemd.yaml"))
-        for file in sorted(_files(path, problems=missing)):
+        for file in sorted(map(Path, _files(path, problems=missing))):
             files.setdefault(file.resolve(), file)
     return list(files.values()), missing
