@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 import msgspec
 
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.capture import Capture
 from siemd.sources.sniffer.sensor import Sensor, SensorConfig
+from siemd.sources.sniffer.stop import Stop
 from siemd.sources.sniffer.worker import Report, Worker
 from support.netlab import Namespace
 from support.own_process import tests_path
@@ -52,7 +53,7 @@ def watching(interface: str, output: Path, *, buffer_bytes: int, host: Namespace
 
 def main(interface: str, buffer_bytes: str) -> None:
     """The process itself."""
-    stop, last = Event(), Seen()
+    stop, last = Stop(), Seen()
 
     def send(report: Report) -> bool:
         if not last.counters and report.status == "ok":

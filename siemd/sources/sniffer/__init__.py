@@ -13,6 +13,7 @@ from siemd.channel import ThreadBridge
 from siemd.outlet import Outlet
 from siemd.sources.sniffer.capture import BUFFER_BYTES, Backend, Capture
 from siemd.sources.sniffer.sensor import Sensor, SensorConfig
+from siemd.sources.sniffer.stop import Stop
 from siemd.sources.sniffer.worker import Report, Worker
 from siemd.units import Bytes
 
@@ -93,7 +94,7 @@ class Sniffer:
         config, loop = self._config, asyncio.get_running_loop()
         self._errors = self._lost_facts = 0
         bridge = ThreadBridge(self._deliver, config.queue_batches)
-        stop, ended = threading.Event(), asyncio.Event()
+        stop, ended = Stop(), asyncio.Event()
         capture = Capture(
             config.interface,
             config.backend,

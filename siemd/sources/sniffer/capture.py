@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from siemd.sources.sniffer.frames import FrameBatch
     from siemd.sources.sniffer.packet_socket import ReceiveBuffer
     from siemd.sources.sniffer.ring import Rings
+    from siemd.sources.sniffer.stop import Stop
 
 Backend: TypeAlias = Literal["auto", "ring", "raw"]
 Frames: TypeAlias = "list[Frame] | FrameBatch"
@@ -79,12 +80,14 @@ class Capture:
         self._rings: Rings | None = None
         self._poll = select.poll() if sys.platform != "win32" else None
         self._polled: list[int] = []
+        self._stop_fileno = -1
         self._more = False
 
-    def open(self) -> None:
+    def open(self, stop: Stop | None = None) -> None:
         """Begin to capture; raises CaptureError. Sets `interfaces`, `backend`, and `buffer_bytes` to what was granted.
 
         Linux grants `raw` more than net.core.rmem_max only with CAP_NET_ADMIN; a ring needs no such right.
+        stop: ends a `read` that waits.
         """
         self.interfaces = interfaces(self.choice)
         self.buffer_bytes = self.wanted_bytes
@@ -101,6 +104,9 @@ class Capture:
                 self.buffer_bytes = min(self.buffer_bytes, opened.buffer_bytes)
         if self._poll is not None:
             self._polled = [opened.fileno() for opened in self._rings or self._sockets]
+            if stop is not None:
+                self._stop_fileno = stop.fileno()
+                self._polled.append(self._stop_fileno)
             for fileno in self._polled:
                 self._poll.register(fileno, select.POLLIN)
 
@@ -132,6 +138,7 @@ class Capture:
             for fileno in self._polled:
                 self._poll.unregister(fileno)
         self._polled = []
+        self._stop_fileno = -1
         for opened in self._sockets:
             opened.close()
         self._sockets.clear()
@@ -228,7 +235,7 @@ class Capture:
     def _wait(self, timeout_s: float) -> bool:
         """Whether there may be something to read."""
         if self._poll is not None:
-            return bool(self._poll.poll(timeout_s * 1000))
+            return any(fileno != self._stop_fileno for fileno, _ in self._poll.poll(timeout_s * 1000))
         time.sleep(min(timeout_s, 0.01))
         return True
 

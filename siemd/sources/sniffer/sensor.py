@@ -222,6 +222,10 @@ class Sensor:
             self._tick_if_due(facts)
         return facts
 
+    def until_tick_us(self, now_us: int) -> int:
+        """How long, by the clock that `advance` is told, until that has something to do; none or less: now."""
+        return self._next_tick_us - self._offset_us - now_us
+
     def finish(self) -> list[NetworkEvent]:
         """End of input: state everything still held."""
         self.count_skipped()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import Event
 from typing import Any, NamedTuple
 
 import structlog
@@ -14,10 +13,11 @@ from siemd.events import NetworkEvent, now_us
 from siemd.health import Status
 from siemd.sources.sniffer.capture import Capture, CaptureError, Frames
 from siemd.sources.sniffer.sensor import Sensor
+from siemd.sources.sniffer.stop import Stop
 from siemd.sources.sniffer.stream import Stream
 
-QUIET_S = 0.2  # silence after which the clock on the wall moves event time, and the longest wait for a stop
-REPORT_S = 1.0
+QUIET_S = 0.2  # silence after which the clock on the wall moves event time
+REPORT_S = 1.0  # what has changed is told at least so often, and the longest wait for frames
 RETRY_FIRST_S, RETRY_MAX_S = 1.0, 30.0
 _LAST_READS = 4096  # at a stop, should the clock be set back meanwhile: millions of frames, more than wait anywhere
 _DECODER_COUNTERS = ("malformed", "truncated", "unknown", "duplicates", "fragments")
@@ -37,7 +37,7 @@ class Report(NamedTuple):
 class Worker:
     """Runs in a thread of its own from `run` until `stop` is set; touches nothing that belongs to the loop."""
 
-    def __init__(self, capture: Capture, sensor: Sensor, send: Callable[[Report], bool], stop: Event) -> None:
+    def __init__(self, capture: Capture, sensor: Sensor, send: Callable[[Report], bool], stop: Stop) -> None:
         """send: takes a report to the loop; False when that is too far behind (the facts are then lost, counted)."""
         self._capture = capture
         self._sensor = sensor
@@ -52,6 +52,7 @@ class Worker:
         self._frames = 0
         self._drops_before = 0  # of captures that are closed
         self._drops = 0
+        self._reported: Report | None = None
         self._reported_s = 0.0
         self._last_bug = ""
 
@@ -78,7 +79,7 @@ class Worker:
 
     def _capture_until_stopped(self) -> None:
         capture = self._capture
-        capture.open()
+        capture.open(self._stop)
         names = ", ".join(capture.interfaces)
         backend, granted = capture.backend, capture.buffer_bytes
         self._log.info("sniffer.started", interfaces=capture.interfaces, backend=backend, buffer_bytes=granted)
@@ -91,11 +92,15 @@ class Worker:
         self._status, self._detail = "ok", f"watching {names}"
         self._report([])
         while not self._stop.is_set():
-            self._take(capture.read(QUIET_S))
+            self._take(capture.read(self._silence_s()))
             if time.monotonic() - self._reported_s >= REPORT_S:
                 self._report(self._new_drops(names))
         self._take_what_waits()
         self._report(self._new_drops(names))
+
+    def _silence_s(self) -> float:
+        """How long to wait for frames: until time alone gives the sensor something to do."""
+        return min(max(QUIET_S, self._sensor.until_tick_us(now_us()) / 1e6), REPORT_S)
 
     def _take_what_waits(self) -> None:
         """At a stop: all that came before it. On a busy wire there is always more, which came too late."""
@@ -160,7 +165,11 @@ class Worker:
         counters["fragments_evicted"] = self._stream.decoder.cut_headers.evicted
         counters.update(self._sensor.counters())
         report = Report(facts, self._status, self._detail, self._errors, self.lost_facts, counters)
+        if report == self._reported and not facts:
+            return
+        self._reported = report
         if not self._send(report):
+            self._reported = None
             self.lost_facts += len(facts)
 
     def _failed(self, reason: str) -> None:
@@ -188,7 +197,7 @@ class Worker:
     def _rest(self, seconds: float) -> None:
         """Wait before another try, while event time goes on for what the sensor holds."""
         until_s = time.monotonic() + seconds
-        while (left_s := until_s - time.monotonic()) > 0 and not self._stop.wait(min(left_s, QUIET_S)):
+        while (left_s := until_s - time.monotonic()) > 0 and not self._stop.wait(min(left_s, self._silence_s())):
             self._observe(lambda: self._sensor.advance(now_us()))
 
 

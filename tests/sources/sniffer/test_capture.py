@@ -29,6 +29,7 @@ from siemd.sources.sniffer.packet import Frame, Packet
 from siemd.sources.sniffer.packet_socket import SNAP_BYTES
 from siemd.sources.sniffer.ring import SLOT_BYTES
 from siemd.sources.sniffer.sensor import Sensor, SensorConfig
+from siemd.sources.sniffer.stop import Stop
 from siemd.sources.sniffer.worker import Report, Worker
 from siemd.units import Bytes
 from support.needs import is_root, need
@@ -411,10 +412,10 @@ class Recorder(Sensor):
 
 @contextmanager
 def working(
-    capture: Capture, sensor: Sensor, send: Callable[[Report], bool], stop: Event | None = None
+    capture: Capture, sensor: Sensor, send: Callable[[Report], bool], stop: Stop | None = None
 ) -> Iterator[Worker]:
     """A worker in its thread, stopped and awaited at the end."""
-    stop = stop or Event()
+    stop = stop or Stop()
     worker = Worker(capture, sensor, send, stop)
     thread = Thread(target=worker.run)
     thread.start()
@@ -496,9 +497,33 @@ class TestWorker:
         assert fact.fields == {"interfaces": ["far"]}
         assert any(report.status == "degraded" and "dropped" in report.detail for report in reports)
 
+    def test_a_silent_wire_costs_no_reports(self, cable: tuple[str, str]) -> None:
+        """What was said once is not said again, and the thread sleeps until the sensor's next tick."""
+        reports: list[Report] = []
+        sensor = Sensor(SensorConfig())
+        with working(Capture("far"), sensor, accept(reports)), sending("near") as send:
+            wait_until(lambda: sensor.clock().now_us, "silence moves the time")
+            for _ in range(3):
+                ticked_us = sensor.clock().now_us
+                wait_until(lambda before=ticked_us: sensor.clock().now_us > before, "it goes on")  # type: ignore[misc]
+            assert len(reports) == 1, "that the capture is open"
+            send(UDP_FRAME)
+            wait_until(lambda: reports[-1].counters["packets"] == 1, "a frame is told of")
+
+    def test_a_stop_ends_the_wait_for_frames(self, cable: tuple[str, str]) -> None:
+        stop, capture = Stop(), Capture("far")
+        capture.open(stop)
+        reading = Thread(target=capture.read, args=(3_600.0,), daemon=True)
+        reading.start()
+        stop.set()
+        reading.join(30)
+        assert not reading.is_alive()
+        assert len(capture.read(0)) == 0, "what is left can be read"
+        capture.close()
+
     def test_what_waits_at_a_stop_is_read_to_its_end(self, cable: tuple[str, str]) -> None:
         """However much it is: what would be left is counted nowhere."""
-        count, stop, reports = 70_000, Event(), list[Report]()
+        count, stop, reports = 70_000, Stop(), list[Report]()
         capture = Capture("far", "ring", buffer_bytes=(count + 1000) * SLOT_BYTES)
 
         def held_up(report: Report) -> bool:
