@@ -110,7 +110,8 @@ class Sensor:
         self._cut_headers = CutHeaderObserver(config.max_hosts)
         learning_us = int(config.learning_s * _MICROSECONDS)
         self._segment = SegmentObserver(
-            SegmentLimits(answer_timeout_us, self._memory_us, learning_us, config.max_hosts, config.dns_queries)
+            SegmentLimits(answer_timeout_us, self._memory_us, learning_us, config.max_hosts, config.dns_queries),
+            self._arp.hear,
         )
         self._observers: tuple[_Observer, ...] = (  # in the order in which they state their facts
             self._echo,

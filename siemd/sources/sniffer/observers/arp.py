@@ -42,7 +42,7 @@ class ArpObserver:
         sender, target = packet.source_ip, packet.destination_ip
         if not any(sender):
             return  # a host asks whether its own address is free
-        self._hear(sender, packet.vlan)
+        self.hear(sender, packet.vlan)
         if packet.arp_operation != _REQUEST:
             self._answer(target, sender, packet.vlan)
         elif sender != target:
@@ -54,13 +54,14 @@ class ArpObserver:
         if len(target) != _ADDRESS_BYTES or not any(packet.source_ip):
             return
         if kind == _SOLICITATION:
-            self._hear(packet.source_ip, packet.vlan)
+            self.hear(packet.source_ip, packet.vlan)
             self._request((packet.source_ip, target, packet.vlan), packet, packet.ethernet_source, now_us)
         elif kind == _ADVERTISEMENT:
-            self._hear(target, packet.vlan)
+            self.hear(target, packet.vlan)
             self._answer(packet.destination_ip, target, packet.vlan)
 
-    def _hear(self, address: bytes, vlan: int) -> None:
+    def hear(self, address: bytes, vlan: int) -> None:
+        """Learn that an address is somebody's, or is about to be."""
         if self._heard.get((address, vlan)) is None:
             self._heard.put((address, vlan), True)
 

@@ -27,11 +27,12 @@ _Segment = tuple[str, int, bytes]  # dhcp, dhcpv6 or router; VLAN; relay
 
 
 class _Server(msgspec.Struct):
-    """Who offers: the settings it gives, networks it gives addresses of, and the latest questions it answered."""
+    """Who offers: the settings it gives, all that it gave, networks of its addresses, the latest questions answered."""
 
     time_us: int
     source: bytes
     settings: _Settings
+    given: set[_Settings]
     networks: set[bytes]
     transactions: deque[bytes]
 
@@ -94,13 +95,15 @@ class OfferObserver:
             self._segments.put(segment, servers)
         server = servers.pop(name, None)
         if server is None:
-            server = _Server(now_us, packet.source_ip, settings, set(), deque(maxlen=_TRANSACTIONS))
+            server = _Server(now_us, packet.source_ip, settings, set(), set(), deque(maxlen=_TRANSACTIONS))
             if len(servers) >= MAX_SERVERS:
                 del servers[next(iter(servers))]
                 self.forgotten += 1
         servers[name] = server
         server.time_us = now_us
         server.settings = settings
+        if len(server.given) < MAX_SERVERS:
+            server.given.add(settings)
         return server
 
     def _hold(self, segment: _Segment, name: _Name, message: str, packet: Packet, server: _Server) -> _Held:
@@ -124,7 +127,7 @@ class OfferObserver:
         for other_name, other in servers.items():
             if other_name == name or server.time_us - other.time_us > _SILENT_US:
                 continue
-            if other.settings == server.settings and any(server.settings):
+            if _agree(segment[0], server, other):
                 continue
             if segment[0] == "router" and other_name[1] == name[1]:
                 continue  # one router with several addresses
@@ -141,6 +144,21 @@ class OfferObserver:
     def counters(self) -> dict[str, int]:
         """Sizes and losses."""
         return {"offers_forgotten": self.forgotten + self._segments.evicted}
+
+
+def _agree(kind: str, one: _Server, other: _Server) -> bool:
+    """Whether one of them gives what the other gave as well. Servers give phones other settings than computers.
+
+    Routers need not name every network and server of the link (RFC 4861, 6.2.7), but have some in common.
+    """
+    if kind != "router":
+        newest = {one.settings} & other.given | {other.settings} & one.given
+        return any(any(settings) for settings in newest)
+    if one.settings == other.settings:
+        return any(one.settings)
+    (prefixes, servers), (others, other_servers) = one.settings, other.settings
+    shared = set(servers) & set(other_servers)
+    return not set(prefixes).isdisjoint(others) and (bool(shared) or servers == other_servers)
 
 
 def _dhcp_fact(held: _Held) -> NetworkEvent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from siemd.events import NetworkEvent
@@ -39,8 +40,10 @@ class SegmentLimits(NamedTuple):
 class SegmentObserver:
     """The observers of local protocols behind one interface."""
 
-    def __init__(self, limits: SegmentLimits) -> None:
+    def __init__(self, limits: SegmentLimits, heard: Callable[[bytes, int], None]) -> None:
+        """heard: is told of addresses (with their VLAN) that a server gives to a host."""
         cap = limits.cap
+        self._heard = heard
         self._claims = ClaimObserver(cap)
         self._devices = DeviceObserver(limits.learning_us, cap)
         self._offers = OfferObserver()
@@ -74,7 +77,11 @@ class SegmentObserver:
             self._names.feed(packet, service)
         elif source in (DHCP_SERVER_PORT, DHCPV6_SERVER_PORT):
             offer = self._offers.dhcp(packet, now_us)
-            for router in offer.gateways if offer else ():
+            if offer is None:
+                return
+            if offer.offered:  # a server asks by ARP before whether it is free
+                self._heard(offer.offered, packet.vlan)
+            for router in offer.gateways:
                 self._claims.gateway(router, packet.vlan)
         elif source in (_DHCP_CLIENT_PORT, DHCPV6_CLIENT_PORT):
             self._devices.feed(packet, packet.ethernet_source or packet.source_mac, packet.source_ip, now_us)
