@@ -149,7 +149,8 @@ SEGMENT_FACTS = (
     ),
     FactKind(
         "nxdomain",
-        "A client asked for names in public domains and was told that they do not exist. `count`: domains.",
+        "A client asked for addresses of names in public domains and was told that they do not exist. `count`: "
+        "domains.",
         ("source_ip", "protocol", "count", "message"),
         {
             "domains": "the distinct registered domains of those names, at most 1,024",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 
 import pytest
 
@@ -324,6 +325,31 @@ def resolver_that_is_away(wire: Wire) -> None:
         wire.wait(0.1)
 
 
+def names_given_out_by_providers(wire: Wire) -> None:
+    """What browsers of an office ask for through one forwarder."""
+    for number in range(100):
+        for text in (
+            f"backup-{noise(number, 16).hex()}.s3.eu-west-1.amazonaws.com",
+            f"{noise(number, 16).hex()}.safeframe.googlesyndication.com",
+            f"p2-{noise(number, 8).hex()}-{noise(number, 8).hex()}-if-v6exp3-v4.metric.gstatic.com",
+        ):
+            resolve(wire, CLIENT, text)
+        wire.wait(1)
+
+
+def devices_of_a_cloud(wire: Wire) -> None:
+    for number in range(100):
+        resolve(wire, CLIENT, f"{uuid.UUID(bytes=noise(number, 16))}.iot.example.com")
+        wire.wait(2)
+
+
+def senders_that_do_not_exist(wire: Wire) -> None:
+    for number in range(60):
+        resolve(wire, RESOLVER, f"{noise(number, 5).hex()}.com", kind=MX, code=3)
+        resolve(wire, RESOLVER, f"_dmarc.{noise(number, 5).hex()}.com", kind=TXT, code=3)
+        wire.wait(3)
+
+
 def broken_messages(wire: Wire) -> None:
     for number in range(200):
         wire.udp(CLIENT, 40_000, SERVER, 53, query(f"www{number}.example.com")[: number % 30])
@@ -352,6 +378,9 @@ BENIGN: list[Script] = [
     walk_over_a_zone,
     health_checks_of_a_cloud,
     resolver_that_is_away,
+    names_given_out_by_providers,
+    devices_of_a_cloud,
+    senders_that_do_not_exist,
     broken_messages,
     servers_that_refuse,
 ]

@@ -8,7 +8,9 @@ import msgspec
 
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.dns import (
+    AAAA,
     NXDOMAIN,
+    A,
     Message,
     Record,
     name_text,
@@ -26,6 +28,7 @@ DNS_PORT = 53
 MAX_QUERIES = 4096  # facts about single questions in a tick, whoever asks
 MAX_FACTS_A_DOMAIN = 32  # facts in a tick for one client and one domain; a tunnel asks for hundreds of names
 _NEVER_ANSWERED = -1
+_ADDRESSES = frozenset((A, AAAA, 65))  # what who wants to connect asks for; 65 is HTTPS
 _OPCODES = frozenset((0, 1, 2, 4, 5, 6))  # RFC 6895, 2.2
 _HEAD_BYTES = 4
 _HEADS = 8  # in one fact
@@ -133,7 +136,7 @@ class DnsObserver:
         client.answers += 1
         if code == NXDOMAIN:
             client.failures += 1
-            if question.domain and question.domain[-1] not in PRIVATE_TOPS:
+            if question.record_type in _ADDRESSES and question.domain and question.domain[-1] not in PRIVATE_TOPS:
                 self._failed.add((key[0], key[2]), question.time_us, question.domain)
 
     def _hold(self, key: _Key, question: Question, code: int, answers: list[Record]) -> None:

@@ -18,6 +18,7 @@ FEWEST_NAMES = 10  # distinct names below a domain; with fewer nothing is stated
 MAX_TYPES = 8
 _SAMPLE_BYTES = 512  # of new labels, for their entropy
 _HASH_DIGITS = frozenset((32, 40))  # MD5 and SHA-1 in hexadecimal; a label has no room for longer ones
+_UUID_LETTERS = 36
 _PRIVATE_USE = 65_280  # record types from here on are nobody's (RFC 6895, 3.1)
 _KEY, _MX = 25, 15
 _DATA_TYPES = frozenset((CNAME, NULL, TXT, SRV, ANY, _KEY, _MX))
@@ -121,7 +122,7 @@ class DnsNames:
 
 
 def is_lookup(own: Labels) -> bool:
-    """Whether the labels below a domain are an address or a file's hash to be looked up, or a service (RFC 8552)."""
+    """Whether the labels below a domain are an address, a file's hash, a UUID or a service (RFC 8552): looked up."""
     if any(label.startswith(b"_") for label in own):
         return True
     if len(own) >= 4 and all(len(label) <= 3 and label.isdigit() for label in own[:4]):
@@ -129,6 +130,8 @@ def is_lookup(own: Labels) -> bool:
     if len(own) >= 16 and all(len(label) == 1 for label in own[:16]):
         return True
     digits = own[0]
+    if len(digits) == _UUID_LETTERS and digits[8:24:5] == b"----":
+        digits = digits.replace(b"-", b"")
     if len(digits) not in _HASH_DIGITS:
         return False
     try:
