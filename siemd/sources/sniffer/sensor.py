@@ -103,7 +103,13 @@ class Sensor:
         self._connections = ConnectionRecords(answer_timeout_us, config.max_flows, wanted=config.connections)
         self._udp = UdpObserver(answer_timeout_us, config.max_flows, config.max_hosts, self.changes, self._connections)
         self._tcp = TcpObserver(
-            answer_timeout_us, config.max_flows, config.max_hosts, config.applications, self.changes, self._connections
+            answer_timeout_us,
+            config.max_flows,
+            config.max_hosts,
+            config.applications,
+            self.changes,
+            self._connections,
+            self._echo.answers,
         )
         self._sctp = SctpObserver(answer_timeout_us, config.max_hosts)
         self._ip_protocols = IpProtocolObserver(answer_timeout_us, config.max_hosts)

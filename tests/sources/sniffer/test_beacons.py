@@ -162,3 +162,36 @@ def test_any_contacts(times: list[int], up: list[int], down: list[int], duration
     assert 0 <= found.score <= 100
     assert -1 <= found.interval_skew <= 1
     assert found.interval_us >= 0
+
+
+def test_programs_that_poll_and_say_who_they_are_are_none() -> None:
+    wire = Wire()
+    polls = [
+        http("/", method="HEAD", agent="Wget/1.21"),
+        [(">", b"OPTIONS / HTTP/1.0\r\n\r\n"), ("<", b"HTTP/1.0 200 OK\r\n\r\n")],
+        http("/api/v4/jobs/request", 204, method="POST", agent="gitlab-runner 16.0", body=0),
+        http("/repo.git/info/refs?service=git-upload-pack", agent="git/2.39.2", body=900),
+        http("/generate_204", 204, agent="Dalvik/2.1.0", body=0),
+        http("/feed.xml", 304, agent="Mozilla/5.0", body=0),
+    ]
+    for number, turns in enumerate(polls):
+        calls(wire, 40, 30, turns=turns, port=8080, source=f"192.0.2.{40 + number}")
+    assert rules_raised(wire.packets) == []
+
+
+def test_what_is_polled_by_its_nature_is_none() -> None:
+    redis: list[Turn] = [(">", b"*1\r\n$4\r\nPING\r\n"), ("<", b"+PONG\r\n")]
+    modbus: list[Turn] = [(">", b"\0\1\0\0\0\6\1\3\0\0\0\x0a"), ("<", b"\0\1\0\0\0\x17\1\3\x14" + bytes(20))]
+    wire = Wire()
+    calls(wire, 40, 5, turns=redis, port=6379)
+    calls(wire, 40, 5, turns=modbus, port=502, source="192.0.2.7")
+    assert rules_raised(wire.packets) == []
+
+
+def test_who_pings_as_well_watches() -> None:
+    wire = Wire()
+    for _ in range(40):
+        wire.ping(IMPLANT, VICTIM, ident=wire.fresh_port())
+        calls(wire, 1, 30, turns=http("/"))
+    assert only(facts_of(wire.packets), "periodicity")[-1].fields["pings"] == 40
+    assert rules_raised(wire.packets) == []

@@ -30,12 +30,13 @@ Pair = tuple[bytes, bytes, int, int]  # source, destination, port, vlan
 class About(NamedTuple):
     """What two hosts speak. name: the path of an HTTP request, or the name asked for in TLS.
 
-    refused_paths: how many different ones of HTTP the server lately refused, MANY at most.
+    method: of that request. refused_paths: how many different ones of HTTP the server lately refused, MANY at most.
     """
 
     service: str = ""
     user_agent: str = ""
     name: str = ""
+    method: str = ""
     refused_paths: int = 0
 
 
@@ -164,7 +165,7 @@ class Gathering:
         value = (request.method, request.host, request.uri, request.user_agent, request.referrer, status)
         texts = len(request.uri) + len(request.referrer) + len(request.user_agent) + len(request.host)
         self._requests.add(pair, value, texts, time_us)
-        self._about.put(pair, About("http", request.user_agent, request.uri.partition("?")[0]))
+        self._about.put(pair, About("http", request.user_agent, request.uri.partition("?")[0], request.method))
         if request.user_name:
             outcome = "unknown" if not status else "failure" if status in (401, 403, 407) else "success"
             self.login(peers, "http", outcome, request.user_name, "basic", True, time_us)

@@ -57,10 +57,11 @@ class _Contacts(msgspec.Struct, gc=False):
 class BeaconObserver:
     """States `periodicity`."""
 
-    def __init__(self, cap: int, about: Callable[[Pair], About]) -> None:
-        """about: what is known of a pair's conversations."""
+    def __init__(self, cap: int, about: Callable[[Pair], About], pings: Callable[[bytes, bytes, int], int]) -> None:
+        """about: what is known of a pair's conversations. pings: how many of a host another one lately answered."""
         cap = min(cap, MAX_PAIRS)
         self._about = about
+        self._pings = pings
         self._contacts: Aging[Pair, _Contacts] = Aging(cap)
         self._of_source: Aging[tuple[bytes, int], dict[Pair, None]] = Aging(cap)
         self._of_target: Aging[tuple[bytes, int, int], dict[Pair, None]] = Aging(cap)
@@ -161,7 +162,9 @@ class BeaconObserver:
                 "duration_ms": _quartile(sorted(contacts.durations_ms), 2),
                 "periodic_targets": max(1, self._regular(self._of_source.get((source, vlan)))),
                 "periodic_sources": max(1, self._regular(self._of_target.get((destination, port, vlan)))),
+                "pings": self._pings(source, destination, vlan),
                 "service": about.service,
+                "method": about.method,
                 "user_agent": about.user_agent,
                 "name": about.name,
                 "refused_paths": about.refused_paths,

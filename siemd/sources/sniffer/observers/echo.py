@@ -30,7 +30,7 @@ class EchoObserver:
 
     def __init__(self, answer_timeout_us: int, cap: int) -> None:
         self._echoes: Aging[_Key, _Echo] = Aging(cap)
-        self._known: Aging[tuple[bytes, bytes, int], bool] = Aging(cap)
+        self._known: Aging[tuple[bytes, bytes, int], int] = Aging(cap)  # how many answers
         self._deadlines: Deadlines[tuple[_Key, _Echo]] = Deadlines(answer_timeout_us, cap)
         self._tally = Tally(cap)
         self._rates = IcmpRates(cap)
@@ -65,7 +65,7 @@ class EchoObserver:
     def _reply(self, packet: Packet, kind: int) -> None:
         self._rates.reply(packet)
         key = (packet.destination_ip, packet.source_ip, packet.vlan, packet.ident, kind)
-        self._known.put(key[:3], True)
+        self._known.put(key[:3], self.answers(*key[:3]) + 1)
         echo = self._echoes.get(key)
         if echo is None:  # only this direction is seen
             echo = _Echo(packet.time_us, 1, packet.payload_length, True)
@@ -73,6 +73,10 @@ class EchoObserver:
         if echo.waiting:
             echo.waiting = False
             self._state(key, echo, "answered", True)
+
+    def answers(self, source: bytes, destination: bytes, vlan: int) -> int:
+        """How many answers the source lately had from the destination."""
+        return self._known.get((source, destination, vlan)) or 0
 
     def _state(self, key: _Key, echo: _Echo, outcome: str, known: bool) -> None:
         source, destination, vlan, _, kind = key

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.observers.applications import ApplicationObserver, ApplicationsConfig
 from siemd.sources.sniffer.observers.beacons import BeaconObserver
@@ -41,8 +43,12 @@ class TcpObserver:
         applications: ApplicationsConfig,
         changes: Changes,
         records: ConnectionRecords,
+        pings: Callable[[bytes, bytes, int], int],
     ) -> None:
-        """changes: what `feed` said of flows holds until its number changes. records: are told of connections."""
+        """changes: what `feed` said of flows holds until its number changes. records: are told of connections.
+
+        pings: how many pings of a host another one lately answered, in a VLAN.
+        """
         self.read_from = 0  # see READ_LATER in feed
         self.traffic: Traffic | None = None  # of the newest packet's flow, in its direction
         self._records = records
@@ -55,7 +61,8 @@ class TcpObserver:
         self.services = ServiceProbes(max_hosts)
         self.ssh = SshObserver(answer_timeout_us, max_hosts)
         self.applications = ApplicationObserver(applications, answer_timeout_us, max_hosts)
-        self.beacons = BeaconObserver(max_hosts, self.applications.gathering.about) if applications.beacons else None
+        about = self.applications.gathering.about
+        self.beacons = BeaconObserver(max_hosts, about, pings) if applications.beacons else None
 
     def feed(self, packet: Packet, now_us: int) -> int:
         """Look at one packet; returns how far its flow is settled in this direction.
