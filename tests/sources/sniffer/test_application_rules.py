@@ -57,6 +57,14 @@ def test_scanners_that_say_who_they_are(agent: str) -> None:
     assert rules_raised(wire.packets) == ["web_scan"]
 
 
+def test_a_search_that_comes_from_elsewhere() -> None:
+    """Any Referer will not do, only one of the site itself."""
+    wire = Wire()
+    elsewhere = "Referer: https://www.google.com/\r\n"
+    browse(wire, [http(f"/{word}", 404, fields=elsewhere) for word in range(60)], source=ATTACKER)
+    assert rules_raised(wire.packets) == ["web_scan"]
+
+
 def test_two_searches_are_two_incidents() -> None:
     wire = Wire()
     for server in (VICTIM, "198.51.100.11"):
@@ -80,6 +88,13 @@ def test_honest_programs_on_the_web() -> None:
     for number in range(60):  # is it there already? if not, it is sent
         upload += [http(f"/blobs/{number}", 404, method="HEAD", body=0), http(f"/blobs/{number}", 201, method="PUT")]
     browse(wire, upload, source="192.0.2.13", keep_alive=6)
+    page = "Referer: http://www.example.org/gallery.html\r\n"
+    gallery = [http(f"/pictures/{number}.jpg", 404, fields=page) for number in range(60)]
+    browse(wire, [http("/gallery.html"), *gallery], source="192.0.2.14", keep_alive=6)  # its pictures were moved
+    folder = [http(f"/dav/._{number}", 404, method="PROPFIND", agent="WebDAVFS/3.0.0") for number in range(60)]
+    browse(wire, folder, source="192.0.2.15", keep_alive=20)
+    artifacts = [http(f"/repo/org/a{number}/a.pom", 404, agent="Apache-Maven/3.9") for number in range(80)]
+    browse(wire, artifacts, source="192.0.2.16")
     for last in range(30, 90):  # everybody misses the same few pages
         browse(wire, [http("/old.html", 404)], source=f"192.0.2.{last}")
     assert rules_raised(wire.packets) == []

@@ -105,22 +105,24 @@ class _Tries(msgspec.Struct):
 
 
 class _Errors(msgspec.Struct):
-    """Requests that the server refused: their paths."""
+    """Requests that the server refused: their paths. user_agent: of the latest."""
 
     time_us: int
     paths: set[str]
+    user_agent: str = ""
     count: int = 0
 
 
 class _Share(msgspec.Struct):
     """Of one source's requests to one server: all, and those that were refused; older ones weigh less.
 
-    refused: hashes of some of the paths that were.
+    refused: hashes of some of the paths that were. referred: refused ones that a page of the same site led to.
     """
 
     refused: set[int]
     requests: int = 0
     errors: int = 0
+    referred: int = 0
 
 
 class Gathering:
@@ -174,16 +176,17 @@ class Gathering:
             share = _Share(set())
             self._shares.put(pair, share)
         elif share.requests >= _LATELY:
-            share.requests, share.errors = share.requests // 2, share.errors // 2
+            share.requests, share.errors, share.referred = share.requests // 2, share.errors // 2, share.referred // 2
         share.requests += 1
         if 400 <= status < 500:
             share.errors += 1
+            share.referred += _is_referred(request)
             if len(share.refused) < MANY:
                 share.refused.add(hash(request.uri))
-            self._refused(pair, request.uri, time_us)
+            self._refused(pair, request, time_us)
 
-    def _refused(self, pair: Pair, uri: str, time_us: int) -> None:
-        path = uri[:MAX_PATH]
+    def _refused(self, pair: Pair, request: Request, time_us: int) -> None:
+        path = request.uri[:MAX_PATH]
         errors = self._errors.get(pair) or _Errors(time_us, set())
         if path not in errors.paths:
             if len(errors.paths) >= MAX_ALL_PATHS or not self._room.take(len(path)):
@@ -192,6 +195,7 @@ class Gathering:
             errors.paths.add(path)
             self._errors[pair] = errors
         errors.time_us = max(errors.time_us, time_us)
+        errors.user_agent = request.user_agent
         errors.count += 1
 
     def login(
@@ -286,7 +290,13 @@ class Gathering:
                 fact(
                     "http_errors",
                     errors.time_us,
-                    {"paths": listed, "error_percent": 100 * share.errors // max(1, share.requests), "vlan": vlan},
+                    {
+                        "paths": listed,
+                        "error_percent": 100 * share.errors // max(1, share.requests),
+                        "referred_percent": 100 * share.referred // max(1, share.errors),
+                        "user_agent": errors.user_agent,
+                        "vlan": vlan,
+                    },
                     **_attributes(source, destination, port),
                     count=errors.count if len(lists) == 1 else len(listed),
                     message=f"{address(destination)} port {port} refused {address(source)} {len(listed)} paths",
@@ -307,6 +317,11 @@ class Gathering:
             "logins_settled_early": self._settling.early,
             "application_facts_lost": self.lost,
         }
+
+
+def _is_referred(request: Request) -> bool:
+    """Whether the client was led there by a page of the same site, as it says."""
+    return bool(request.host) and request.referrer.partition("://")[2].partition("/")[0] == request.host
 
 
 def pair_of(peers: Peers) -> Pair:

@@ -52,6 +52,9 @@ APPLICATION_FACTS = (
             "paths": "the distinct paths with their queries, ascending, at most 256; a longer list goes on in further "
             "facts",
             "error_percent": "share of these among the client's latest requests to that server",
+            "referred_percent": "share of these to which a page of the same site led, as the client says: high for a "
+            "browser on a broken page, 0 for a scanner",
+            "user_agent": "the program, as it says itself, of the latest such request",
             "vlan": VLAN,
         },
     ),
