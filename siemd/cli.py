@@ -169,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--web", action="store_true", help="serve the API too, as if siemd.yaml said web.enabled")
     add("web", "serve the API as a process of its own, beside a running siemd or alone", _web)
     add("check", "check siemd.yaml and the rules; mistakes come as file:line:column", _check)
-    replay = add("replay", "run recorded files (pcap, pcapng, evtx, JSON lines) through the detector", _replay)
+    replay = add("replay", "run recorded files (pcap, pcapng, evtx, JSON lines, gzip) through the detector", _replay)
     replay.add_argument("files", nargs="+", type=Path, metavar="FILE", help="recognised by content, not by name")
     replay.add_argument(
         "--explain", action="store_true", help="tell for each threshold of a rule how close the events came to it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from siemd.detection.matcher import Matcher
 from siemd.detection.reached import Reached
 from siemd.errors import UserError
 from siemd.events import Alert, Event, alert_json
+from siemd.gunzip import MAGIC as GZIP
+from siemd.gunzip import Gunzip
 from siemd.logs import printable
 from siemd.sources.evtxfile import is_evtx
 from siemd.sources.evtxfile import read_events as read_evtx
@@ -129,9 +132,25 @@ def _events(file: BinaryIO, config: Config, result: FileResult) -> Iterator[Sequ
     """The events of a file, whatever it is; raises ValueError for what no reader knows or what is damaged."""
     head = file.read(4096)
     file.seek(0)
+    if not head.startswith(GZIP):
+        yield from _plain_events(file, head, config, result)
+        return
+    content = Gunzip(file)
+    buffered = io.BufferedReader(content)
+    try:
+        yield from _plain_events(buffered, buffered.peek(4096), config, result)
+    except ValueError as error:
+        raise ValueError(content.problem or str(error)) from error  # why a reader found the end too early
+    if content.problem:
+        raise ValueError(content.problem)
+
+
+def _plain_events(file: BinaryIO, head: bytes, config: Config, result: FileResult) -> Iterator[Sequence[Event]]:
     if is_capture(head):
         result.kind = "pcap"
         yield from _capture_events(file, config, result)
+    elif is_evtx(head) and not file.seekable():
+        raise ValueError("a compressed event log; decompress it first")
     elif is_evtx(head):
         result.kind = "evtx"
         yield from read_evtx(file)

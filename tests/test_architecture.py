@@ -23,7 +23,7 @@ WEB_CONFIG = "web.config"  # the one part of web that every siemd reads, since s
 # Layers from the ground up. A module imports from lower layers and from its own, nothing else of siemd.
 LAYERS = [
     {"siemd", "errors", "units", "backoff", "beat", "events", "channel", "health"}
-    | {"yamlfile", "resources", "sqlite_file"},
+    | {"yamlfile", "resources", "sqlite_file", "gunzip"},
     {"logs", "lock", "supervise", "outlet"},
     {"sources", "detection", "notify", "service", WEB_CONFIG},
     {"storage"},

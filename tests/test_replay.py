@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -151,3 +152,23 @@ def test_without_explain_nothing_of_it_is_told(tmp_path: Path, ruleset: Ruleset)
     path = tmp_path / "auth.jsonl"
     path.write_bytes(failed_logins(6))
     assert " % " not in run([path], ruleset)[2]
+
+
+def test_compressed_files_are_read_as_far_as_they_go(tmp_path: Path, ruleset: Ruleset) -> None:
+    path, lines = tmp_path / "auth.json.gz", failed_logins(60)
+    whole = gzip.compress(lines[: len(lines) // 2]) + gzip.compress(lines[len(lines) // 2 :])
+    path.write_bytes(whole + bytes(100))  # padding, as tapes have it
+    code, alerts, told = run([path], ruleset)
+    assert (code, [alert["rule"] for alert in alerts]) == (0, ["ssh_bruteforce"]), told
+    path.write_bytes(whole[:-30])
+    code, alerts, told = run([path], ruleset)
+    assert (code, [alert["rule"] for alert in alerts]) == (2, ["ssh_bruteforce"])
+    assert "the compressed data ends early" in told
+    path.write_bytes(whole[:-8] + b"\1" * 8)
+    code, alerts, told = run([path], ruleset)
+    assert (code, [alert["rule"] for alert in alerts]) == (2, ["ssh_bruteforce"])
+    assert "the compressed data is damaged" in told
+    path.write_bytes(gzip.compress(b"ElfFile\0" + bytes(4096)))
+    assert "decompress it first" in run([path], ruleset)[2]
+    path.write_bytes(gzip.compress(b""))
+    assert run([path], ruleset)[0] == 2
