@@ -28,6 +28,8 @@ GENERATION_US = 6 * 3600 * 1_000_000
 _WRAP = 1 << 32
 _LARGEST = _WRAP - 1
 
+Pings = Callable[[bytes, bytes, int], int]  # how many of a host (in a VLAN) another one lately answered
+
 
 class Regularity(NamedTuple):
     """score: 0 to 100. interval_us: median. skew: Bowley's, -1 to 1. mads: in percent of the medians."""
@@ -57,7 +59,7 @@ class _Contacts(msgspec.Struct, gc=False):
 class BeaconObserver:
     """States `periodicity`."""
 
-    def __init__(self, cap: int, about: Callable[[Pair], About], pings: Callable[[bytes, bytes, int], int]) -> None:
+    def __init__(self, cap: int, about: Callable[[Pair], About], pings: Pings) -> None:
         """about: what is known of a pair's conversations. pings: how many of a host another one lately answered."""
         cap = min(cap, MAX_PAIRS)
         self._about = about

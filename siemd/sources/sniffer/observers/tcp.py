@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.observers.applications import ApplicationObserver, ApplicationsConfig
-from siemd.sources.sniffer.observers.beacons import BeaconObserver
+from siemd.sources.sniffer.observers.beacons import BeaconObserver, Pings
 from siemd.sources.sniffer.observers.connections import ConnectionRecords, Key, Traffic
 from siemd.sources.sniffer.observers.os_probes import SHORTEST_HEADER, OsProbes
 from siemd.sources.sniffer.observers.service_probes import ServiceProbes
@@ -43,12 +41,9 @@ class TcpObserver:
         applications: ApplicationsConfig,
         changes: Changes,
         records: ConnectionRecords,
-        pings: Callable[[bytes, bytes, int], int],
+        pings: Pings,
     ) -> None:
-        """changes: what `feed` said of flows holds until its number changes. records: are told of connections.
-
-        pings: how many pings of a host another one lately answered, in a VLAN.
-        """
+        """changes: what `feed` said of flows holds until its number changes. records: are told of connections."""
         self.read_from = 0  # see READ_LATER in feed
         self.traffic: Traffic | None = None  # of the newest packet's flow, in its direction
         self._records = records
@@ -61,8 +56,8 @@ class TcpObserver:
         self.services = ServiceProbes(max_hosts)
         self.ssh = SshObserver(answer_timeout_us, max_hosts)
         self.applications = ApplicationObserver(applications, answer_timeout_us, max_hosts)
-        about = self.applications.gathering.about
-        self.beacons = BeaconObserver(max_hosts, about, pings) if applications.beacons else None
+        self._about = self.applications.gathering.about
+        self.beacons = BeaconObserver(max_hosts, self._about, pings) if applications.beacons else None
 
     def feed(self, packet: Packet, now_us: int) -> int:
         """Look at one packet; returns how far its flow is settled in this direction.
@@ -337,9 +332,8 @@ class TcpObserver:
 
     def _service(self, key: Key, flow: TcpFlow) -> str:
         source, source_port, destination, port, vlan = key
-        about = self.applications.gathering.about
-        service = about((source, destination, port, vlan)).service
-        return service or (about((destination, source, source_port, vlan)).service if flow.midstream else "")
+        service = self._about((source, destination, port, vlan)).service
+        return service or (self._about((destination, source, source_port, vlan)).service if flow.midstream else "")
 
     def _contact(self, key: Key, flow: TcpFlow, packet: Packet, forward: bool) -> None:
         """The first sign of a connection's end."""
