@@ -1,12 +1,13 @@
 """The headers of many plain frames at once: TCP and UDP in IPv4 or IPv6, in Ethernet with at most one VLAN tag.
 
-What is not plain (options, extension headers, fragments, anything cut or contradictory) is marked so, and nothing more
-is said of it: the Decoder reads it. Only what tells flows apart, and how their packets matter, is read here.
+What is not plain (options, extension headers, fragments, tunnels, anything cut or contradictory) is marked so, and
+nothing more is said of it: the Decoder reads it. Only what tells flows apart, and how their packets matter, is read.
 """
 
 from __future__ import annotations
 
 import secrets
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from siemd.sources.sniffer.frames import FrameBatch, Mask, Numbers, gather
 from siemd.sources.sniffer.packet import TCP, UDP
+from siemd.sources.sniffer.tunnels import PORTS
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -43,6 +45,8 @@ _IPV6_LAYOUT = np.dtype(
         "itemsize": _NETWORK_BYTES,
     }
 )
+# As they stand in `to_port`. TCP to these is looked at, too: it is rare.
+_TUNNEL_PORTS = [int.from_bytes(port.to_bytes(2, "big"), sys.byteorder) for port in PORTS]
 _SSH = int.from_bytes(b"SSH-", "little")
 
 
@@ -143,12 +147,20 @@ class _Network(NamedTuple):
     destination: Hashes
 
 
+def _to_tunnel(ports: npt.NDArray[np.uint16]) -> Mask:
+    """Whether they are those of a tunnel, whose packets are what they carry."""
+    found: Mask = ports == _TUNNEL_PORTS[0]
+    for port in _TUNNEL_PORTS[1:]:
+        found |= ports == port
+    return found
+
+
 def _read_ipv4(rows: npt.NDArray[np.void], hashed: FlowHash) -> _Network:
     def end(address: str, port: str) -> Hashes:
         return hashed.mix(rows[address].astype(np.uint64) << np.uint64(16) | rows[port])
 
     return _Network(
-        (rows["version"] == 0x45) & (rows["fragment"] & 0x3FFF == 0),
+        (rows["version"] == 0x45) & (rows["fragment"] & 0x3FFF == 0) & ~_to_tunnel(rows["to_port"]),
         np.full(len(rows), 20),
         rows["length"].astype(np.int64),
         rows["protocol"].astype(np.int64),
@@ -166,7 +178,7 @@ def _read_ipv6(rows: npt.NDArray[np.void], hashed: FlowHash) -> _Network:
         return hashed.mix(hashed.mix(hashed.mix(high.copy()) + low) + rows[port])
 
     return _Network(
-        (rows["version"] >> 4 == 6) & (rows["length"] > 0),
+        (rows["version"] >> 4 == 6) & (rows["length"] > 0) & ~_to_tunnel(rows["to_port"]),
         np.full(len(rows), 40),
         rows["length"].astype(np.int64) + 40,
         rows["protocol"].astype(np.int64),

@@ -1,4 +1,4 @@
-"""Frames to packets: from any link type through VLAN, IP and its extension headers to the ports, flags and payload."""
+"""Frames to packets: from any link type through VLAN, tunnels, IP and its extension headers to the payload."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from siemd.sources.sniffer import links, network, transport
+from siemd.sources.sniffer import links, network, transport, tunnels
 from siemd.sources.sniffer.fragments import CutHeaders
 from siemd.sources.sniffer.layer import Duplicate, Malformed, Truncated, Unknown
 from siemd.sources.sniffer.packet import ICMP, ICMPV6, SCTP, TCP, UDP, Frame, Packet
@@ -22,9 +22,13 @@ _ETHERNET = 1
 LINK_TYPES: dict[int, Layer] = {  # https://www.tcpdump.org/linktypes.html
     0: links.loopback,
     _ETHERNET: links.ethernet,
+    9: links.ppp,
     12: network.ip,
     14: network.ip,
+    50: links.hdlc,
+    51: links.pppoe,
     101: network.ip,
+    104: links.hdlc,
     108: links.loopback,
     113: links.linux_cooked,
     228: network.ip,
@@ -36,17 +40,25 @@ ETHERTYPES: dict[int, Layer] = {
     0x0806: network.arp,
     0x8100: links.vlan,
     0x86DD: network.ipv6,
+    0x8847: links.mpls,
+    0x8848: links.mpls,
+    0x8864: links.pppoe,
     0x88A8: links.vlan,
     0x9100: links.vlan,
     0x9200: links.vlan,
 }
 PROTOCOLS: dict[int, Layer] = {
     ICMP: transport.icmp,
+    4: tunnels.ip_in_ip,
     TCP: transport.tcp,
     UDP: transport.udp,
+    41: tunnels.ip_in_ip,
+    47: tunnels.gre,
     ICMPV6: transport.icmpv6,
     SCTP: transport.sctp,
 }
+
+MAX_TUNNELS = 4  # within one another
 
 _UNDECODED = -1  # the `protocol` of a packet until its network layer is known
 
@@ -72,6 +84,8 @@ class Decoder:
         self.cut_headers = CutHeaders()
         self.ethertypes = ETHERTYPES
         self.protocols = PROTOCOLS
+        self.tunnel_ports = tunnels.PORTS
+        self._tunnels = 0
         self._quoted = Decoder(quotes=False) if quotes else None
 
     def decode(self, frames: Sequence[Frame]) -> list[Packet]:
@@ -112,6 +126,20 @@ class Decoder:
         quoted = Packet(packet.time_us, end - offset, _UNDECODED, b"", b"")
         self._quoted._fill(network.ip, quoted, data, offset, end)
         return quoted if quoted.protocol != _UNDECODED else None
+
+    def unwrap(self, layer: Layer, packet: Packet, data: bytes, offset: int, end: int) -> bool:
+        """Make a packet what it carries; False, and it stays what it is, if that can't be read or is within a quote."""
+        if self._quoted is None or self._tunnels >= MAX_TUNNELS:
+            return False
+        carried = Packet(packet.time_us, packet.length, _UNDECODED, b"", b"", vlan=packet.vlan)
+        self._tunnels += 1
+        self._fill(layer, carried, data, offset, end)
+        self._tunnels -= 1
+        if carried.protocol == _UNDECODED:
+            return False
+        for name in Packet.__struct_fields__:
+            setattr(packet, name, getattr(carried, name))
+        return True
 
     def _fill(self, layer: Layer, packet: Packet, data: bytes, offset: int, end: int) -> None:
         try:

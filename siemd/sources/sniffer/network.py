@@ -57,7 +57,7 @@ def ipv4(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
         part = data[offset:end]
         joined = _fragment(decoder, packet, identification, (fragment & 0x1FFF) << 3, part)
         if packet.fragment:
-            _rest(packet, data, offset, end)
+            rest(packet, data, offset, end)
             return
         if joined is not None:
             data, offset, end = joined, 0, len(joined)
@@ -65,7 +65,7 @@ def ipv4(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
     if layer is not None:
         layer(decoder, packet, data, offset, end)
     else:
-        _rest(packet, data, offset, end)
+        rest(packet, data, offset, end)
     if short:
         raise Truncated
 
@@ -86,7 +86,7 @@ def ipv6(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
     if protocol in _EXTENSION_HEADERS:
         offset, joined = _skip_extensions(decoder, packet, data, offset, end)
         if packet.fragment:
-            _rest(packet, data, offset, end)
+            rest(packet, data, offset, end)
             return
         if joined is not None:
             data, offset, end = joined, 0, len(joined)
@@ -94,7 +94,7 @@ def ipv6(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
     if layer is not None:
         layer(decoder, packet, data, offset, end)
     else:
-        _rest(packet, data, offset, end)
+        rest(packet, data, offset, end)
     if short:
         raise Truncated
 
@@ -157,6 +157,7 @@ def arp(_decoder: Decoder, packet: Packet, data: bytes, offset: int, _end: int) 
     packet.destination_ip = target
 
 
-def _rest(packet: Packet, data: bytes, offset: int, end: int) -> None:
+def rest(packet: Packet, data: bytes, offset: int, end: int) -> None:
+    """What is behind the network header, as it is."""
     packet.payload = data[offset:end]
     packet.payload_length = max(0, end - offset)

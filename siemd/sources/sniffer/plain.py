@@ -10,6 +10,7 @@ from struct import Struct
 from typing import Any
 
 from siemd.sources.sniffer.packet import TCP, UDP, Frame, Packet
+from siemd.sources.sniffer.tunnels import PORTS
 
 _TRANSPORT_AT = 14 + 20
 _SHORTEST = _TRANSPORT_AT + 20
@@ -81,7 +82,7 @@ def decode_plain_at(data: bytes | memoryview, start: int, captured: int, length:
             b"" if payload == end else bytes(data[start + payload : start + min(end, captured)]),
             end - payload,
         )
-    if protocol != UDP:
+    if protocol != UDP or destination_port in PORTS:
         return None
     return _udp(data[start : start + min(end, captured)], length, time_us, headers, end)
 

@@ -55,8 +55,8 @@ def tcp(_decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
         packet.payload_length = end - payload
 
 
-def udp(_decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> None:
-    """UDP; a length of 0 means "to the end" (jumbograms, segmentation offload)."""
+def udp(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -> None:
+    """UDP, or what it carries; a length of 0 means "to the end" (jumbograms, segmentation offload)."""
     captured = min(end, len(data))
     if captured - offset < 8:
         _cut(packet, data, offset, captured)
@@ -66,6 +66,9 @@ def udp(_decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
         if length < 8:
             raise Malformed
         end = min(end, offset + length)  # the first fragment of a longer datagram ends before its length
+    tunnel = decoder.tunnel_ports.get(packet.destination_port)
+    if tunnel is not None and tunnel(decoder, packet, data, offset + 8, end):
+        return
     packet.payload = data[offset + 8 : end]
     packet.payload_length = end - offset - 8
 
