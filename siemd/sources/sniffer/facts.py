@@ -104,6 +104,8 @@ FACTS: dict[str, FactKind] = {
                 "outcome": "success, failure (tries, none good) or none (no try)",
                 "attempts": "tries to log in, the good one included; the question which methods there are is none",
                 "failed_attempts": "the tries that failed",
+                "refused_keys": "keys that were offered and refused, no tries: an agent offers every key that it has. "
+                "Some ciphers hide the difference between a short key and a password; both are tries then",
                 "client_version": "the client's banner",
                 "server_version": "the server's banner",
                 "vlan": _VLAN,

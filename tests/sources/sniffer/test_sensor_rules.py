@@ -363,6 +363,14 @@ def agents_with_wrong_keys(wire: Wire) -> None:
         wire.wait(5)
 
 
+def keys_that_are_refused(wire: Wire) -> None:
+    """An agent's, by a server that knows none of them, again and again; and those of a job, by many servers."""
+    for number in range(30):
+        wire.ssh([NONE, *[(140, 52)] * 6], source="192.0.2.5")
+        wire.ssh([NONE, (140, 52)], source="192.0.2.6", server=f"198.51.100.{number + 1}")
+        wire.wait(5)
+
+
 def forgetful_user(wire: Wire) -> None:
     wire.ssh([NONE, WRONG, WRONG, WRONG], source="192.0.2.5")
     wire.wait(20)
@@ -404,6 +412,7 @@ BENIGN: list[Script] = [
     pings_of_one_host,
     good_logins,
     agents_with_wrong_keys,
+    keys_that_are_refused,
     forgetful_user,
     ssh_checks_without_login,
     busy_server_seen_one_way,

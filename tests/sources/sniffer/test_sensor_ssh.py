@@ -45,7 +45,14 @@ def test_one_guess_a_connection_without_asking_first() -> None:
 def test_agent_with_four_wrong_keys() -> None:
     wire = Wire()
     wire.ssh([NONE, *[OFFER_REFUSED] * 4, OFFER_ACCEPTED, SIGNED, (112, 544), (112, 72)])
-    assert logins(wire) == [("success", 5, 4)]
+    assert logins(wire) == [("success", 1, 0)]
+
+
+def test_agent_whose_keys_are_all_refused() -> None:
+    wire = Wire()
+    wire.ssh([NONE, *[OFFER_REFUSED] * 6])
+    assert logins(wire) == [("none", 0, 0)]
+    assert only(facts_of(wire.packets), "ssh_auth")[0].fields["refused_keys"] == 6
 
 
 def test_server_that_sends_extensions_first() -> None:

@@ -35,7 +35,9 @@ def turn(cipher: str, request: int, answer: int) -> Turn:
 SERVICE = (17, 17)
 NONE = (31 + 5, 6 + 18)  # user "alice"; methods "publickey,password"
 PASSWORD = 40 + 5 + 9
+PADDED = 119  # OpenSSH pads the packet of a password to 128 bytes
 FAILURE, SUCCESS, PK_OK, ASK, TOO_MANY = 24, 1, 71, 32, 52
+RSA_OFFER = 107 + 5 - 62 + 12 + 279  # of 2048 bits
 OFFER, SIGNED = 107 + 5, 107 + 5 + 87
 
 
@@ -49,16 +51,38 @@ OFFER, SIGNED = 107 + 5, 107 + 5 + 87
         ([NONE, *[(PASSWORD, FAILURE)] * 3, (PASSWORD, SUCCESS)], True, 3),
         ([NONE, *[(PASSWORD, FAILURE)] * 5, (PASSWORD, TOO_MANY)], False, 6),
         ([NONE, (OFFER, PK_OK), (SIGNED, SUCCESS)], True, 0),
-        ([NONE, *[(OFFER, FAILURE)] * 4, (OFFER, PK_OK), (SIGNED, SUCCESS)], True, 4),
-        ([(128, FAILURE)], False, 1),
-        ([(128, FAILURE)] * 3, False, 3),
-        ([(128, SUCCESS)], True, 0),
+        ([(PADDED, FAILURE)], False, 1),
+        ([(PADDED, FAILURE)] * 3, False, 3),
+        ([(PADDED, SUCCESS)], True, 0),
+        ([NONE, *[(PADDED, FAILURE)] * 3], False, 3),
         ([(OFFER, PK_OK), (SIGNED, SUCCESS)], True, 0),
     ],
 )
 def test_verdicts(cipher: str, turns: list[tuple[int, int]], success: bool, failed: int) -> None:
     verdict = judge([turn(cipher, *SERVICE), *(turn(cipher, *one) for one in turns)])
     assert (verdict.success, verdict.failed) == (success, failed)
+
+
+@pytest.mark.parametrize("cipher", CIPHERS)
+def test_keys_that_are_refused_are_no_tries(cipher: str) -> None:
+    """An agent's, one after the other; then one that is good, or none, or a password."""
+    refused = [(size, FAILURE) for size in (RSA_OFFER, RSA_OFFER + 128, RSA_OFFER + 256)]
+    for more, expected in (
+        ([(OFFER, PK_OK), (SIGNED, SUCCESS)], (True, 0, 3)),
+        ([], (False, 0, 3)),
+        ([(RSA_OFFER, TOO_MANY)], (False, 0, 4)),
+        ([(PADDED, FAILURE), (PADDED, SUCCESS)], (True, 1, 3)),
+    ):
+        turns = [turn(cipher, *one) for one in (SERVICE, NONE, *refused, *more)]
+        verdict = judge(turns)
+        assert (verdict.success, verdict.failed, verdict.refused_keys) == expected
+
+
+def test_a_short_key_is_told_from_a_password_by_a_cipher_without_blocks() -> None:
+    turns = [SERVICE, NONE, *[(OFFER, FAILURE)] * 4, (PASSWORD, FAILURE)]
+    stream, blocks = (judge([turn(cipher, *one) for one in turns]) for cipher in ("chacha20", "aes-gcm"))
+    assert (stream.failed, stream.refused_keys) == (1, 4)
+    assert (blocks.failed, blocks.refused_keys) == (5, 0)
 
 
 def test_interactive_passwords() -> None:

@@ -199,6 +199,7 @@ class SshObserver:
                     "outcome": outcome,
                     "attempts": attempts,
                     "failed_attempts": verdict.failed,
+                    "refused_keys": verdict.refused_keys,
                     "client_version": client.version if client else "",
                     "server_version": server.version if server else "",
                     "vlan": vlan,
@@ -209,7 +210,8 @@ class SshObserver:
                 destination_port=port,
                 protocol="tcp",
                 message=f"SSH from {address(source)} to {address(destination)} port {port}: "
-                + (f"{outcome} after {attempts} tries" if attempts else "no try to log in"),
+                + (f"{outcome} after {attempts} tries" if attempts else "no try to log in")
+                + (f", {verdict.refused_keys} keys refused" if verdict.refused_keys else ""),
             )
         )
 

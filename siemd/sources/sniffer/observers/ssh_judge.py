@@ -17,6 +17,10 @@ ACCEPT_MINUS_SUCCESS = 16
 MAX_TURNS = 64  # sshd gives up after 6 tries; what goes on longer is a session
 SESSION_BYTES = 8_192  # no request or answer of the authentication phase is that long
 NONE_REQUEST = 24  # at most this much longer than the service request: the "none" request of names up to 12 letters
+_STREAM_SERVICE = (44, 24)  # the service request under chacha20: on the wire, and without what the cipher adds
+_BLOCK_SERVICE = 32  # the latter under ciphers whose blocks are 16 bytes
+KEY_OFFER = 112  # a packet that offers the shortest key there is, at least
+PASSWORD_PADDING = 64  # OpenSSH pads passwords to a multiple of it; other programs' are shorter than a key
 SIGNED_REQUEST = 64  # a request with a signature is at least this much longer than the offer of the key
 
 
@@ -29,10 +33,11 @@ class Turn(msgspec.Struct):
 
 
 class Verdict(msgspec.Struct):
-    """success: whether the last try was good. failed: the tries before it, or all."""
+    """success: whether the last try was good. failed: the tries before it, or all. refused_keys: not among these."""
 
     success: bool
     failed: int
+    refused_keys: int = 0
 
 
 def success_at(turns: Sequence[Turn]) -> int:
@@ -58,13 +63,23 @@ def judge(turns: Sequence[Turn]) -> Verdict:
     failure = tries[0].first if asked else 0
     rest = tries[1:] if asked else tries
     sizes = Counter(turn.first for turn in rest)
+    refused_keys = 0
     if failure in sizes:
-        failed = sizes[failure]
+        refused = [turn for turn in rest if turn.first == failure]
         if not end and rest[-1].first != failure:
-            failed += 1  # the last answer was "too many failures"
+            refused.append(rest[-1])  # the last answer was "too many failures"
+        refused_keys = sum(_is_key_offer(turn, turns[0]) for turn in refused)
+        failed = len(refused) - refused_keys
     else:  # a banner before the first answer, or no "none" request: there is no sample of a failure
         failed = len(rest) - _offers([*rest, turns[end]] if end else rest)
-    return Verdict(end > 0, failed)
+    return Verdict(end > 0, failed, refused_keys)
+
+
+def _is_key_offer(turn: Turn, service: Turn) -> bool:
+    """Whether the request can't be a password, but offers a key: an agent does so with every key that it has."""
+    on_the_wire, bare = _STREAM_SERVICE
+    size = (bare if service.request == on_the_wire else _BLOCK_SERVICE) + turn.request - service.request
+    return size >= KEY_OFFER and size % PASSWORD_PADDING != 0
 
 
 def _is_none_request(service: Turn, tries: Sequence[Turn]) -> bool:
