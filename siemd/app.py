@@ -17,8 +17,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from siemd import __version__
 from siemd.channel import Channel
 from siemd.config import Config
@@ -26,6 +24,7 @@ from siemd.detection import DetectionStage, Detector, Ruleset, load_ruleset
 from siemd.detection.reload import RuleWatcher
 from siemd.events import Alert, alert_json
 from siemd.health import Health
+from siemd.logger import get_logger
 from siemd.notify.alert_file import AlertFile
 from siemd.outlet import Outlet
 from siemd.restart import Restart
@@ -48,7 +47,7 @@ class App:
         self._config = config
         self._data_dir = data_dir
         self._health = Health()
-        self._log = structlog.get_logger("siemd")
+        self._log = get_logger("siemd")
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
         self._reload: Callable[[], None] = lambda: None  # before the rules are loaded there is nothing to load again

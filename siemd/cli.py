@@ -7,11 +7,14 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from siemd import __version__
-from siemd.config import Config, default_path, load_config
 from siemd.errors import UserError
+from siemd.resources import default_path
+
+if TYPE_CHECKING:
+    from siemd.config import Config
 
 EXIT_OK, EXIT_MISTAKE, EXIT_INTERRUPTED = 0, 2, 130
 
@@ -139,6 +142,8 @@ def _version(options: argparse.Namespace) -> int:
 
 def _config(options: argparse.Namespace, *, keep_unset: bool = False) -> Config:
     """The configuration that the command's options name."""
+    from siemd.config import load_config  # it knows every part of the daemon: help need not
+
     config = load_config(options.config, keep_unset=keep_unset)
     if options.data_dir:
         config.data_dir = str(options.data_dir)

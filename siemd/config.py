@@ -18,6 +18,7 @@ from siemd.detection.config import BUILTIN, IMPORTED
 from siemd.errors import UserError
 from siemd.notify import CHANNELS
 from siemd.notify.config import NotifyConfig, TargetConfig, mistakes
+from siemd.resources import default_path
 from siemd.sources import SOURCES
 from siemd.storage import StorageConfig
 from siemd.units import Bytes, Clock, Seconds
@@ -122,13 +123,6 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, dict=True
         """The alerts as JSON lines."""
         given = self.log.alerts_file
         return self.data_path() / "alerts.jsonl" if given == "auto" else Path(given).absolute()
-
-
-def default_path() -> Path:
-    """Where siemd.yaml is looked for without --config."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "siemd" / "siemd.yaml"
-    return Path("/etc/siemd/siemd.yaml")
 
 
 def load_config(path: Path | None, *, keep_unset: bool = False) -> Config:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
-import structlog
+
+from siemd.logger import get_logger, structlog
 
 EventDict = MutableMapping[str, Any]
 
@@ -79,7 +80,7 @@ class RotatingFile(RotatingFileHandler):
         super().emit(record)
         if failed_before and self._failed_lines == failed_before:
             self._failed_lines = 0
-            structlog.get_logger("siemd.log").error("log.lines_failed", lines=failed_before, file=self.baseFilename)
+            get_logger("siemd.log").error("log.lines_failed", lines=failed_before, file=self.baseFilename)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is the library's
         """Count a line that could not be written."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 
-import structlog
-
 from siemd.backoff import Backoff
 from siemd.detection import DetectionStage, Ruleset
 from siemd.detection.config import DetectionConfig
@@ -14,6 +12,7 @@ from siemd.detection.needs import needs_of
 from siemd.errors import UserError
 from siemd.events import iso_time, now_us
 from siemd.health import ComponentHealth
+from siemd.logger import get_logger
 from siemd.storage.history import History, Limits
 from siemd.storage.writer import Writer
 
@@ -58,10 +57,10 @@ class Restart:
             self._detection.take_up(incidents)
             self._missed = False
             self._health.set("ok", f"{len(incidents)} open incidents taken up late; windows began empty")
-            structlog.get_logger("siemd.history").info("history.taken_up", incidents=len(incidents))
+            get_logger("siemd.history").info("history.taken_up", incidents=len(incidents))
 
     def _say(self, history: History, elapsed_s: float) -> None:
-        log = structlog.get_logger("siemd.history")
+        log = get_logger("siemd.history")
         figures = {"events": history.events, "incidents": len(history.incidents)}
         self._health.extra.update(figures)
         done = f"{history.events} events read again, {len(history.incidents)} open incidents taken up"

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 
 from siemd import __version__
 from siemd.beat import until_beat_s
@@ -21,6 +20,7 @@ from siemd.errors import UserError
 from siemd.events import now_us
 from siemd.health import Health
 from siemd.lock import running_pid
+from siemd.logger import get_logger
 from siemd.service.systemd import Notifier
 
 FILE_NAME = "status.json"
@@ -48,7 +48,7 @@ class StatusReporter:
 
     async def run(self) -> None:
         """Report until cancelled; the watchdog is fed from here, so it barks when the event loop hangs."""
-        log = structlog.get_logger("siemd.status")
+        log = get_logger("siemd.status")
         step_s = min(STEP_S, (self._notifier.watchdog_interval_s or STEP_S * 4) / 4)
         step = 0
         while True:

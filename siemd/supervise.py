@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from siemd.backoff import Backoff
 from siemd.health import ComponentHealth
+from siemd.logger import get_logger
 
 FIRST_DELAY_S = 1.0
 MAX_DELAY_S = 60.0
@@ -25,5 +24,5 @@ async def supervise(run: Callable[[], Awaitable[None]], health: ComponentHealth)
             delay_s = backoff.next_s()
             # Expected failures are mended inside components, so this is a bug: its traceback belongs into the log.
             health.error("failed", f"{type(error).__name__}: {error}; next try in {delay_s:g} s")
-            structlog.get_logger("siemd").exception("component.bug", component=health.name, retry_s=delay_s)
+            get_logger("siemd").exception("component.bug", component=health.name, retry_s=delay_s)
         await asyncio.sleep(delay_s)

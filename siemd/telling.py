@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from siemd.config import Config
 from siemd.errors import StoreError
 from siemd.events import Alert, Batch
 from siemd.health import Health
+from siemd.logger import get_logger
 from siemd.storage import Store, Writer, open_store
 from siemd.supervise import supervise
 
@@ -55,7 +54,7 @@ class Telling:
             await self._messenger.open()
         except StoreError as error:
             self._health.error("degraded", str(error))
-            structlog.get_logger("siemd.notify").error("notify.outbox", reason=error.message, hint=error.hint)
+            get_logger("siemd.notify").error("notify.outbox", reason=error.message, hint=error.hint)
 
     def accepted(self, batches: Sequence[Batch]) -> None:
         """Batches that are on disk."""

@@ -22,7 +22,7 @@ WEB_CONFIG = "web.config"  # the one part of web that every siemd reads, since s
 
 # Layers from the ground up. A module imports from lower layers and from its own, nothing else of siemd.
 LAYERS = [
-    {"siemd", "errors", "units", "backoff", "beat", "events", "channel", "health"}
+    {"siemd", "errors", "units", "backoff", "beat", "events", "channel", "health", "logger"}
     | {"yamlfile", "resources", "sqlite_file", "gunzip"},
     {"logs", "lock", "supervise", "outlet"},
     {"sources", "detection", "notify", "service", WEB_CONFIG},
@@ -38,7 +38,7 @@ ONLY_THESE_MAY_IMPORT_APP = {"commands"}  # what cli runs
 
 
 HEAVY = {"scapy", "aiomysql", "pymysql", "evtx", "litestar", "uvicorn", "websockets", "argon2", "pyotp", "joserfc"}
-HEAVY |= {"apprise", "smtplib", "email", "numpy"}
+HEAVY |= {"apprise", "smtplib", "email", "numpy", "rich"}
 
 
 def part(module: str) -> str:
@@ -128,6 +128,20 @@ def test_heavy_libraries_are_loaded_when_they_are_used(module: str) -> None:
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) & HEAVY == set()
+
+
+def test_help_loads_no_part_of_the_daemon() -> None:
+    probe = "import sys, siemd.cli; print(*(name for name in sys.modules if name.startswith('siemd')))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"siemd", "siemd.cli", "siemd.errors", "siemd.resources"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_structlog_is_loaded_in_one_place(path: Path) -> None:
+    if dotted(path) != "siemd.logger":
+        assert "structlog" not in {name.split(".")[0] for _, name in imports(path)}, (
+            "use siemd.logger: it keeps rich out"
+        )
 
 
 def test_every_layer_names_parts_that_exist() -> None:

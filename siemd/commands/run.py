@@ -7,13 +7,12 @@ import os
 import signal
 import sys
 
-import structlog
-
 from siemd import logs
 from siemd.app import App
 from siemd.config import Config, require_data_dir
 from siemd.errors import StoreError, UserError
 from siemd.lock import DataDirLock
+from siemd.logger import get_logger
 
 FAILED = 1  # a service manager starts siemd again; a person's mistake (2) it leaves alone
 OTHERS_MAY_NOT = 0o027  # neither write what siemd writes, nor, but for its group, read it
@@ -26,6 +25,8 @@ def run(config: Config) -> int:
     """
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the app listens: its default would end siemd
+    # numpy's library for matrices, of which siemd has none, would start a thread for each core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.umask(os.umask(OTHERS_MAY_NOT) | OTHERS_MAY_NOT)
     data_dir = require_data_dir(config)
     lock = DataDirLock(data_dir)
@@ -36,12 +37,12 @@ def run(config: Config) -> int:
     except Exception as error:
         cause = _first(error)
         if isinstance(cause, UserError):
-            structlog.get_logger("siemd").error("siemd.refused", reason=cause.message, hint=cause.hint)
+            get_logger("siemd").error("siemd.refused", reason=cause.message, hint=cause.hint)
             if not isinstance(cause, StoreError):
                 raise cause from None
             print(f"siemd: {cause}", file=sys.stderr)  # a full disk, a locked file: it may pass by itself
             return FAILED
-        structlog.get_logger("siemd").critical("siemd.bug", exc_info=error)
+        get_logger("siemd").critical("siemd.bug", exc_info=error)
         print(f"siemd: a bug ended siemd ({cause!r}); please report it with {config.log_path()}", file=sys.stderr)
         return FAILED
     finally:

@@ -7,13 +7,12 @@ import os
 import signal
 import sys
 
-import structlog
-
 from siemd import logs
 from siemd.commands.run import OTHERS_MAY_NOT
 from siemd.config import Config, require_data_dir
 from siemd.errors import UserError
 from siemd.health import Health
+from siemd.logger import get_logger
 
 STOP_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)]
 
@@ -49,7 +48,7 @@ async def _serve(config: Config) -> None:
 
 async def _say_changes(health: object) -> None:
     """Log each change of the server's health, as `siemd run` does for all components."""
-    log, said = structlog.get_logger("siemd.web"), ""
+    log, said = get_logger("siemd.web"), ""
     while True:
         now = f"{getattr(health, 'status', '')}: {getattr(health, 'detail', '')}"
         if now != said and getattr(health, "status", "") != "starting":

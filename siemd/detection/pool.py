@@ -13,8 +13,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-import structlog
-
 from siemd.detection.framereader import FrameReader
 from siemd.detection.framewriter import FrameWriter
 from siemd.detection.matcher import Matcher
@@ -27,6 +25,7 @@ from siemd.detection.worker import (
     frame_of,
 )
 from siemd.events import Event
+from siemd.logger import get_logger
 
 PART_EVENTS = 128
 BITE_EVENTS = 32  # after so many this thread sees whether a worker has nothing to do
@@ -257,9 +256,7 @@ class WorkerPool:
         self._workers.remove(worker)
         worker.end()
         self.restarts += 1
-        structlog.get_logger("siemd.detection").error(
-            "detection.worker_died", pid=worker.pid, unfinished_parts=len(worker.busy)
-        )
+        get_logger("siemd.detection").error("detection.worker_died", pid=worker.pid, unfinished_parts=len(worker.busy))
         self._do_again(worker, len(worker.busy))
 
     def _do_again(self, worker: _Worker, parts: int) -> None:
@@ -285,7 +282,7 @@ class WorkerPool:
             self._workers.append(_Worker(self._answers, self._rules))
         except (OSError, RuntimeError) as error:  # RuntimeError: no room for a thread
             self.failed_starts += 1
-            structlog.get_logger("siemd.detection").error("detection.worker_not_started", error=str(error))
+            get_logger("siemd.detection").error("detection.worker_not_started", error=str(error))
             return False
         return True
 

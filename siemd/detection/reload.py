@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from siemd.beat import until_beat_s
 from siemd.detection.config import DetectionConfig
 from siemd.detection.loading import load_ruleset
@@ -14,6 +12,7 @@ from siemd.detection.rulefolders import watched_files
 from siemd.detection.ruleset import Ruleset
 from siemd.events import now_us
 from siemd.health import ComponentHealth
+from siemd.logger import get_logger
 
 POLL_S = 2.0
 
@@ -65,7 +64,7 @@ class RuleWatcher:
                 self._warn_expired()
 
     async def _load(self) -> None:
-        log = structlog.get_logger("siemd.rules")
+        log = get_logger("siemd.rules")
         ruleset = await asyncio.to_thread(load_ruleset, self._config)
         for problem in ruleset.problems:
             log.error("rules.problem", problem=str(problem))
@@ -80,7 +79,7 @@ class RuleWatcher:
 
     def _warn(self, ruleset: Ruleset) -> None:
         """Log what is odd about a set and does not keep it from being used."""
-        log = structlog.get_logger("siemd.rules")
+        log = get_logger("siemd.rules")
         for warning in ruleset.warnings:
             log.warning("rules.warning", warning=str(warning))
         if ruleset.refused:
@@ -93,7 +92,7 @@ class RuleWatcher:
     def _warn_expired(self) -> None:
         self._expired = self._expired_now()
         if self._expired:
-            structlog.get_logger("siemd.rules").warning("suppressions.expired", suppressions=self._expired)
+            get_logger("siemd.rules").warning("suppressions.expired", suppressions=self._expired)
         if self._health.status == "ok":
             self._say(self._loaded)
 

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import structlog
-
 from siemd.beat import until_beat_s
 from siemd.channel import Channel
 from siemd.detection.detector import Detector
 from siemd.detection.ruleset import Ruleset
 from siemd.events import Alert, Batch, Event, now_us
 from siemd.health import ComponentHealth
+from siemd.logger import get_logger
 from siemd.outlet import Outlet
 
 MAX_EVENTS_A_STEP = 1024
@@ -58,7 +57,7 @@ class DetectionStage:
             self._untold = await loop.run_in_executor(self._executor, self._detector.rebuild, incidents, past, now_us())
         except Exception as error:  # as in _detect: a bug must not keep siemd from starting
             self._health.error("degraded", f"the past was not taken up: {type(error).__name__}: {error}")
-            structlog.get_logger("siemd.detection").exception("detection.bug")
+            get_logger("siemd.detection").exception("detection.bug")
 
     def take_up(self, incidents: Sequence[Alert]) -> None:
         """Go on with open incidents of a former run from the next batch on."""
@@ -98,7 +97,7 @@ class DetectionStage:
         except Exception as error:
             # A bug that one set of rules brings to light must not stop detection with the set before.
             self._health.error("degraded", f"the new rules are not in use: {type(error).__name__}: {error}")
-            structlog.get_logger("siemd.detection").exception("detection.bug", rules=len(ruleset.rules))
+            get_logger("siemd.detection").exception("detection.bug", rules=len(ruleset.rules))
             return
         self._health.set("ok", f"{len(ruleset.rules)} rules")
 
@@ -129,7 +128,7 @@ class DetectionStage:
         except Exception as error:
             # A bug in detection must not stop storing; it is counted, logged with its traceback, and seen in health.
             self._health.error("degraded", f"a batch was not checked: {type(error).__name__}: {error}")
-            structlog.get_logger("siemd.detection").exception("detection.bug", events=len(events))
+            get_logger("siemd.detection").exception("detection.bug", events=len(events))
         else:
             self._health.extra.update(self._detector.counters())
         alerts, self._untold = self._untold, []

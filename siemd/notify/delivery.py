@@ -10,12 +10,11 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import structlog
-
 from siemd.backoff import Backoff
 from siemd.errors import StoreError
 from siemd.events import now_us
 from siemd.health import ComponentHealth
+from siemd.logger import get_logger
 from siemd.notify import outbox
 from siemd.notify.base import Channel, Message, Undelivered
 from siemd.notify.config import NotifyConfig
@@ -106,7 +105,7 @@ class Delivery:
             return await self._failed(queued, error)
         await self._settle(queued, "sent", said)
         self._health.sent += 1
-        log = structlog.get_logger("siemd.notify")
+        log = get_logger("siemd.notify")
         told = queued.message
         log.info("notify.sent", target=self.name, incidents=told.total, subject=told.subject, answer=said)
         self._health.set("ok", said)
@@ -116,7 +115,7 @@ class Delivery:
         return True
 
     async def _failed(self, queued: outbox.Queued, error: Undelivered) -> bool:
-        log = structlog.get_logger("siemd.notify")
+        log = get_logger("siemd.notify")
         now = now_us()
         age_s = (now - queued.queued_us) / 1e6
         self._wanted_s = min(error.retry_s, MOST_WANTED_S)
@@ -173,7 +172,7 @@ class Delivery:
             except Undelivered as error:
                 failure = error
             except Exception as error:
-                structlog.get_logger("siemd.notify").exception("notify.bug", target=self.name)
+                get_logger("siemd.notify").exception("notify.bug", target=self.name)
                 failure = Undelivered(f"a bug: {type(error).__name__}: {error}", "please report it, with siemd.log")
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(settle, result, failure)

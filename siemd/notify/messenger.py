@@ -14,12 +14,11 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-import structlog
-
 from siemd.backoff import Backoff
 from siemd.errors import StoreError
 from siemd.events import Alert, now_us
 from siemd.health import Health
+from siemd.logger import get_logger
 from siemd.notify import CHANNELS, outbox
 from siemd.notify.config import NotifyConfig
 from siemd.notify.delivery import Delivery
@@ -183,7 +182,7 @@ class Messenger:
     def _store_trouble(self, error: StoreError) -> None:
         if str(error) != self._store_problem:
             self._store_problem = str(error)
-            structlog.get_logger("siemd.notify").warning("notify.store_away", reason=error.message, hint=error.hint)
+            get_logger("siemd.notify").warning("notify.store_away", reason=error.message, hint=error.hint)
         self._health.errors += 1
 
     # deciding
@@ -208,7 +207,7 @@ class Messenger:
             if self._flusher.lost:
                 lost, self._flusher.lost = self._flusher.lost, 0
                 self._health.dropped += lost
-                structlog.get_logger("siemd.notify").error(
+                get_logger("siemd.notify").error(
                     "notify.dropped", incidents=lost, reason="no room, or no route (siemd notify list)"
                 )
             if made:

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
-
 from siemd.errors import StoreDamaged, StoreError
 from siemd.events import now_us
 from siemd.health import ComponentHealth
+from siemd.logger import get_logger
 from siemd.notify import outbox
 from siemd.sqlite_file import SqliteFile, transaction
 
@@ -67,7 +66,7 @@ class OutboxFile:
         aside = f"{self._path.name}.damaged-{now_us() // 1_000}"
         await self._file.set_aside(aside)
         self._replaced += 1  # after it: whoever began before has seen the old file
-        structlog.get_logger("siemd.notify").error("notify.outbox_damaged", reason=str(error), moved_to=aside)
+        get_logger("siemd.notify").error("notify.outbox_damaged", reason=str(error), moved_to=aside)
         self._health.add("lost_outboxes")
         with contextlib.suppress(StoreError):
             await self._file.run(lambda db: outbox.move_cursor(db, self.epoch, self.reached))

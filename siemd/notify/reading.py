@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-import structlog
-
 from siemd.errors import StoreError
 from siemd.events import Alert, now_us
 from siemd.health import ComponentHealth
+from siemd.logger import get_logger
 from siemd.notify import outbox
 from siemd.notify.config import NotifyConfig
 from siemd.notify.intake import adopt, take
@@ -101,6 +100,6 @@ class Reader:
             self._file.reached = max(self._file.reached, seq)
         if dropped:
             self._health.dropped += dropped
-            structlog.get_logger("siemd.notify").error("notify.dropped", incidents=dropped, reason="notify.max_waiting")
+            get_logger("siemd.notify").error("notify.dropped", incidents=dropped, reason="notify.max_waiting")
         if alerts:
             self._found()

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Mapping
 
-import structlog
+from siemd.logger import get_logger
 
 
 class Notifier:
@@ -60,7 +60,7 @@ class Notifier:
                 sender.setblocking(False)
                 sender.sendto(message.encode(), self._address)
         except OSError as error:  # nobody listens: siemd itself is none the worse
-            structlog.get_logger("siemd.service").debug("notify.failed", error=str(error))
+            get_logger("siemd.service").debug("notify.failed", error=str(error))
 
 
 def _address(name: str) -> str | None:

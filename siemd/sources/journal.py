@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
-import structlog
 from msgspec import Meta
 
 from siemd.events import Event
+from siemd.logger import get_logger
 from siemd.outlet import Outlet
 from siemd.sources.audit_process import AuditProcesses
 from siemd.sources.journal_record import event_from_journal, text_of
@@ -82,7 +82,7 @@ class Journal:
             delay_s = 1.0 if self._progress else min(delay_s * 2, RETRY_MAX_S)
             self._health.error("degraded" if self._progress else "failed", f"{reason} (next try in {delay_s:g} s)")
             if self._progress or reason != said:  # once for each reason, not for each try
-                structlog.get_logger("siemd.journal").warning("journal.interrupted", reason=reason, retry_s=delay_s)
+                get_logger("siemd.journal").warning("journal.interrupted", reason=reason, retry_s=delay_s)
             said = reason
             await asyncio.sleep(delay_s)
             program = shutil.which(self._config.journalctl)

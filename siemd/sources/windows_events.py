@@ -11,10 +11,10 @@ import sys
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
-import structlog
 from msgspec import Meta
 
 from siemd.events import now_us
+from siemd.logger import get_logger
 from siemd.outlet import Outlet
 from siemd.sources.windows_log import Mark, Reading, WindowsLog
 from siemd.sources.windows_powershell import Broken, PowerShell, find_powershell
@@ -109,9 +109,7 @@ class WindowsEvents:
             delay_s = 1.0 if self._progress else min(delay_s * 2, RETRY_MAX_S)
             self._health.error("degraded" if self._progress else "failed", f"{reason} (next try in {delay_s:g} s)")
             self._health.add("restarts")
-            structlog.get_logger("siemd.windows_events").warning(
-                "windows_events.interrupted", reason=reason, retry_s=delay_s
-            )
+            get_logger("siemd.windows_events").warning("windows_events.interrupted", reason=reason, retry_s=delay_s)
             await asyncio.sleep(delay_s)
 
     async def _session(self) -> str:
@@ -122,7 +120,7 @@ class WindowsEvents:
         powershell = PowerShell(program, max(0.1, float(self._config.timeout_s)))
         try:
             await powershell.start()
-            structlog.get_logger("siemd.windows_events").info(
+            get_logger("siemd.windows_events").info(
                 "windows_events.started", program=program, version=str(powershell.hello.get("version"))
             )
             while True:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from siemd.errors import StoreError
 from siemd.events import now_us
 from siemd.health import ComponentHealth
+from siemd.logger import get_logger
 from siemd.storage.store import RetentionConfig, Store
 
 EVERY_S = 3600.0
@@ -26,7 +25,7 @@ class Retention:
 
     async def run(self) -> None:
         """Work until cancelled; a store that is away is tried again in a minute."""
-        log = structlog.get_logger("siemd.retention")
+        log = get_logger("siemd.retention")
         said = ""
         while True:
             try:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from siemd.backoff import Backoff
 from siemd.errors import StoreError, UserError
 from siemd.events import now_us
 from siemd.health import ComponentHealth, Status
+from siemd.logger import get_logger
 from siemd.storage.spool import Spool
 from siemd.storage.store import Store, Written
 
@@ -52,7 +51,7 @@ class Shipper:
                     if not opened:
                         await self._store.open()
                         opened = True
-                        structlog.get_logger("siemd.store").info("store.connected", store=self._store.description)
+                        get_logger("siemd.store").info("store.connected", store=self._store.description)
                     if not await self._ship_next():
                         if self._ending.is_set():
                             return
@@ -78,7 +77,7 @@ class Shipper:
         except TimeoutError:
             pass
         left = self._spool.events
-        structlog.get_logger("siemd.store").info("store.finished", spooled_events=left)
+        get_logger("siemd.store").info("store.finished", spooled_events=left)
         self._health.set(
             "stopped", f"{left} events wait in the spool for the next start" if left else "all is delivered"
         )
@@ -121,7 +120,7 @@ class Shipper:
     def _failed(self, error: UserError) -> None:
         status: Status = "degraded" if isinstance(error, StoreError) else "failed"
         if (self._health.status, self._health.detail) != (status, str(error)):
-            structlog.get_logger("siemd.store").error("store.failed", reason=error.message, hint=error.hint)
+            get_logger("siemd.store").error("store.failed", reason=error.message, hint=error.hint)
         self._most_events = max(1, self._most_events // 2)  # what was too much to do in time may pass in parts
         self._health.error(status, str(error))
         self._say()

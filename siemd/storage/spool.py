@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 
 from siemd.errors import StoreDamaged, StoreError
 from siemd.events import Batch, Event, decode_batch, encode_batch, now_us
+from siemd.logger import get_logger
 from siemd.sqlite_file import SqliteFile, transaction
 from siemd.storage.store import SpoolFull
 from siemd.storage.values import jsonable
@@ -92,7 +92,7 @@ class Spool:
         spooled, unreadable = await self._file.run(lambda connection: _read(connection, most_events))
         self.unreadable += len(unreadable)
         for reason in unreadable:
-            structlog.get_logger("siemd.spool").error("spool.unreadable", reason=reason, kept_in=str(self.path))
+            get_logger("siemd.spool").error("spool.unreadable", reason=reason, kept_in=str(self.path))
         if spooled is None and not self.bytes:  # otherwise something was appended just now
             self._arrived.clear()
         return spooled
@@ -148,7 +148,7 @@ class Spool:
                 raise StoreError(f"the damaged {part} cannot be moved aside: {failure.strerror}", error.hint) from None
         self.quarantined = name
         self.bytes = self.events = 0
-        structlog.get_logger("siemd.spool").error("spool.damaged", reason=error.message, moved_to=name, hint=error.hint)
+        get_logger("siemd.spool").error("spool.damaged", reason=error.message, moved_to=name, hint=error.hint)
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

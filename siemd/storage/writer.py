@@ -10,13 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import structlog
-
 from siemd.backoff import Backoff
 from siemd.channel import Channel
 from siemd.errors import StoreError
 from siemd.events import Batch, LogEvent, new_epoch, now_us
 from siemd.health import Health
+from siemd.logger import get_logger
 from siemd.storage.history import HistoryReader, Limits
 from siemd.storage.retention import Retention
 from siemd.storage.shipper import Shipper, count_written
@@ -167,7 +166,7 @@ class Writer:
 
     def _failed(self, error: StoreError, waiting_s: float) -> None:
         if self._health.status != "degraded" or self._health.detail != str(error):
-            structlog.get_logger("siemd.writer").error("writer.refused", reason=error.message, hint=error.hint)
+            get_logger("siemd.writer").error("writer.refused", reason=error.message, hint=error.hint)
         self._health.error("degraded", str(error))
         self._health.lag_s = waiting_s
         if self._spool is None:

@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 import msgspec
-import structlog
 
 from siemd.errors import StoreError
+from siemd.logger import get_logger
 from siemd.storage.columns import asked_of, columns_of
 from siemd.storage.conditions import Filter
 from siemd.storage.database import Database, Rows
@@ -190,7 +190,7 @@ class Live:
             except StoreError as error:
                 if not self._away:
                     self._tell_store("away", "the store does not answer now; what is stored meanwhile will follow")
-                    structlog.get_logger("siemd.web").warning("live.away", reason=str(error))
+                    get_logger("siemd.web").warning("live.away", reason=str(error))
                 await asyncio.sleep(AWAY_POLL_S)
             await asyncio.sleep(POLL_S)
 

@@ -7,11 +7,11 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from siemd.errors import StoreError, UserError
+from siemd.logger import get_logger
 from siemd.storage.columns import BadQuery
 from siemd.storage.database import QueryTimeout
 
@@ -101,7 +101,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
         allowed = (methods for pattern, methods in request.app.state["methods"] if pattern.fullmatch(path))
         headers = {"Allow": next(allowed, "GET")}
     problem.request_id = str(request.scope.get("siemd_request_id", ""))
-    log = structlog.get_logger("siemd.web")
+    log = get_logger("siemd.web")
     if problem.status == 500:
         log.error("web.bug", request_id=problem.request_id, path=request.scope["path"][:200], exc_info=error)
     elif problem.status == 503:

@@ -15,7 +15,6 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
-import structlog
 import uvicorn
 from litestar.types import ControllerRouterHandler
 from uvicorn.server import ServerState
@@ -24,6 +23,7 @@ from siemd.backoff import Backoff
 from siemd.config import Config
 from siemd.errors import StoreError, UserError
 from siemd.health import ComponentHealth
+from siemd.logger import get_logger
 from siemd.storage.database import open_database
 from siemd.supervise import supervise
 from siemd.web.access.principal import Actor
@@ -62,7 +62,7 @@ class WebServer:
         self.health = health
         self._say = say
         self._handlers = handlers
-        self._log = structlog.get_logger("siemd.web")
+        self._log = get_logger("siemd.web")
         self.services = Services(config, data_dir, open_database(config.storage, data_dir))
         self.gate = Gate(config.web.limits, config.web.proxies())
         self._certificate: Certificate | None = None

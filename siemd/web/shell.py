@@ -13,8 +13,8 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-import structlog
 
+from siemd.logger import get_logger
 from siemd.web.config import WebConfig
 from siemd.web.cookies import PLAIN_NAME, TLS_NAME
 from siemd.web.headers import Headers, with_security
@@ -63,7 +63,7 @@ class Shell:
             await self._app(scope, request.receive, request.send)
         except Exception as error:
             # Litestar answers for its own; what comes as far as here happened while an answer was under way.
-            structlog.get_logger("siemd.web").error("web.bug", request_id=request.id, exc_info=error)
+            get_logger("siemd.web").error("web.bug", request_id=request.id, exc_info=error)
             if request.answering:
                 raise  # the server cuts the connection, so that half an answer is not taken for a whole one
             await request.refuse(Refused(500, "siemd made a mistake; its log says more"))

@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import structlog
-
 from siemd.backoff import Backoff
 from siemd.events import NetworkEvent, now_us
 from siemd.health import Status
+from siemd.logger import get_logger
 from siemd.sources.sniffer.capture import Capture, CaptureError, Frames
 from siemd.sources.sniffer.sensor import Sensor
 from siemd.sources.sniffer.stop import Stop
@@ -45,7 +44,7 @@ class Worker:
         self.lost_facts = 0
         self._stop = stop
         self._stream = Stream(sensor)
-        self._log = structlog.get_logger("siemd.sniffer")
+        self._log = get_logger("siemd.sniffer")
         self._status: Status = "starting"
         self._detail = "opening the capture"
         self._errors = 0

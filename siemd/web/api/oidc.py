@@ -6,12 +6,12 @@ import hmac
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-import structlog
 from litestar import Request, Response, get
 from litestar.exceptions import HTTPException
 from litestar.params import QueryParameter
 
 from siemd.errors import UserError
+from siemd.logger import get_logger
 from siemd.web.access.roles import Right
 from siemd.web.access.secrets import new_secret
 from siemd.web.api.session import session_cookie
@@ -100,7 +100,7 @@ async def finish_oidc(
 
 
 def _failed(error: UserError) -> Refused:
-    structlog.get_logger("siemd.web").warning("oidc.failed", reason=error.message, hint=error.hint)
+    get_logger("siemd.web").warning("oidc.failed", reason=error.message, hint=error.hint)
     return Refused(502, error.message, kind="oidc-provider")
 
 

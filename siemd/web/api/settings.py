@@ -9,8 +9,8 @@ import msgspec
 from litestar import Request, delete, get, put
 from litestar.params import JSONBody, PathParameter
 
-from siemd.config import default_path
 from siemd.config_docs import Key, keys_in_force
+from siemd.resources import default_path
 from siemd.storage.contents import contents
 from siemd.web.access.roles import Right
 from siemd.web.documents import Setting
