@@ -35,8 +35,13 @@ class StatusReporter:
     def __init__(
         self, config: Config, data_dir: Path, health: Health, channels: Sequence[Channel], notifier: Notifier
     ) -> None:
-        self._config = config
+        self._host = config.host_name()
         self._path = data_dir / FILE_NAME
+        self._paths = {
+            "data_dir": str(data_dir),
+            "log": str(config.log_path()),
+            "alerts": str(config.alerts_path()),
+        }
         self._health = health
         self._channels = channels
         self._notifier = notifier
@@ -80,13 +85,9 @@ class StatusReporter:
             "running": running,
             "pid": os.getpid(),
             "version": __version__,
-            "host": self._config.host_name(),
+            "host": self._host,
             "started_us": self._started_us,
-            "paths": {
-                "data_dir": str(self._path.parent),
-                "log": str(self._config.log_path()),
-                "alerts": str(self._config.alerts_path()),
-            },
+            "paths": self._paths,
             "components": self._health.snapshot(),
             "channels": [
                 {
