@@ -20,6 +20,7 @@ from litestar.types import ControllerRouterHandler
 from uvicorn.server import ServerState
 
 from siemd.backoff import Backoff
+from siemd.beat import until_beat_s
 from siemd.config import Config
 from siemd.errors import StoreError, UserError
 from siemd.health import ComponentHealth
@@ -114,7 +115,7 @@ class WebServer:
             while True:
                 state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
                 self._watch_certificate()
-                await asyncio.sleep(STEP_S)
+                await asyncio.sleep(until_beat_s(STEP_S))
         finally:
             await _stop(server, state)
 
