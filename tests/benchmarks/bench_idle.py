@@ -1,63 +1,153 @@
-"""What siemd costs when nothing happens: the time to import it and the memory it holds."""
+"""What siemd costs when nothing happens: to import it, to start it, and then second by second.
+
+The idle daemon is measured once its start is over. As root it has a network of its own, on which nobody speaks, so that
+what it costs to look at this machine's traffic is not in it. How dear a wake-up is depends on the machine (an idle
+virtual processor is slow to start and forgets its caches), so a Python that only wakes is measured beside it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
-SETTLE_S = 5.0
+from support.needs import is_root
+from support.own_network import connect, fresh_network, ip
+
+START_S = 20.0
+MEASURED_S = 60.0
+IMPORTS = 7
+# Compiled modules are kept, as for everybody; else each start would compile them.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+WAKES = "import time\nwhile True:\n    time.sleep(0.5)"
+
+
+class Spent(NamedTuple):
+    """What processes have used. wakeups: how often a thread went on after it had waited; 0 where it is not known."""
+
+    cpu_s: float
+    wakeups: int
+
+    def __str__(self) -> str:
+        share, rate = 100 * self.cpu_s / MEASURED_S, self.wakeups / MEASURED_S
+        each = f", {rate:.1f} wake-ups/s of {1e6 * self.cpu_s / self.wakeups:.0f} µs" if self.wakeups else ""
+        return f"{share:.2f} % of a core{each}"
+
+
+def run() -> list[tuple[str, str]]:
+    """Importing against a bare interpreter, and the idle daemon against one that only wakes."""
+    bare_s, help_s, app_s = _import_s("pass"), _import_s("import siemd.cli"), _import_s("import siemd.app")
+    figures = [
+        ("python, nothing imported, processor time", f"{1e3 * bare_s:.0f} ms"),
+        ("import siemd.cli (help)", f"{1e3 * (help_s - bare_s):.0f} ms more, {help_s / bare_s:.1f} times"),
+        ("import siemd.app (the whole daemon)", f"{1e3 * (app_s - bare_s):.0f} ms more, {app_s / bare_s:.1f} times"),
+    ]
+    with _silent_network(), _bare() as bare, _siemd() as daemon:
+        time.sleep(START_S)
+        started, before = _spent(daemon), (_spent(bare), _spent(daemon))
+        time.sleep(MEASURED_S)
+        wakes, idle = (_difference(old, _spent(of)) for old, of in zip(before, (bare, daemon), strict=True))
+        family = _family(daemon)
+        rss, rings = sum(one.memory_info().rss for one in family), _rings_bytes(family)
+    sniffing = "on a silent network" if is_root() else "without the right to sniff"
+    return [
+        *figures,
+        (f"siemd run on SQLite, {sniffing}: memory", f"{_mib(rss)} MiB, of these {_mib(rings)} the kernel's rings"),
+        (f"its first {START_S:.0f} s", f"{started.cpu_s:.2f} s of a processor"),
+        (f"the {MEASURED_S:.0f} s after that", str(idle)),
+        ("a Python that only wakes, in the same time", str(wakes)),
+    ]
 
 
 def _import_s(statement: str) -> float:
-    """The best of five fresh interpreters."""
-    times = []
-    for _ in range(5):
-        started_s = time.perf_counter()
-        subprocess.run([sys.executable, "-c", statement], check=True)
-        times.append(time.perf_counter() - started_s)
-    return min(times)
+    """Processor time of a fresh interpreter, the best of some; the first compiles what is not compiled yet."""
+    command = [sys.executable, "-c", f"{statement}\nimport time; print(time.process_time())"]
+    spent = [subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True).stdout for _ in range(IMPORTS)]
+    return min(map(float, spent[1:]))
 
 
-def _idle() -> tuple[int, float]:
-    """(RSS in bytes of `siemd run` and its children, CPU share in percent) some seconds after the start, on SQLite."""
+@contextlib.contextmanager
+def _silent_network() -> Iterator[None]:
+    """With the right to it: two interfaces, loopback one of them, on which nothing comes."""
+    if not is_root():
+        yield
+        return
+    with fresh_network():
+        connect("near", "far")
+        ip("address", "add", "192.0.2.1/24", "dev", "near")
+        ip("route", "add", "default", "via", "192.0.2.9")
+        yield
+
+
+@contextlib.contextmanager
+def _siemd() -> Iterator[psutil.Process]:
+    """`siemd run` with everything at its default but the data directory."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "output")
         with log.open("wb") as output:
-            command = [str(Path(sys.executable).with_name("siemd")), "run", "--data-dir", folder]
-            process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+            command = [sys.executable, "-m", "siemd", "run", "--data-dir", folder]
+            process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=ENVIRONMENT)
         try:
-            time.sleep(SETTLE_S)
+            yield psutil.Process(process.pid)
             if process.poll() is not None:
                 raise RuntimeError(f"siemd run ended: {log.read_text(errors='replace')[-300:]}")
-            parent = psutil.Process(process.pid)
-            family = [parent, *parent.children(recursive=True)]
-            before = sum(sum(member.cpu_times()[:2]) for member in family)
-            time.sleep(SETTLE_S)
-            after = sum(sum(member.cpu_times()[:2]) for member in family)
-            return sum(member.memory_info().rss for member in family), 100 * (after - before) / SETTLE_S
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
 
 
-def run() -> list[tuple[str, str]]:
-    """Import time against a bare interpreter's, and the idle daemon."""
-    bare_s, cli_s, app_s = _import_s("pass"), _import_s("import siemd.cli"), _import_s("import siemd.app")
-    figures = [
-        ("python, nothing imported", f"{1e3 * bare_s:.0f} ms"),
-        ("import siemd.cli", f"{1e3 * (cli_s - bare_s):.0f} ms more, {cli_s / bare_s:.1f} times"),
-        ("import siemd.app (the whole daemon)", f"{1e3 * (app_s - bare_s):.0f} ms more, {app_s / bare_s:.1f} times"),
-    ]
-    rss_bytes, cpu_percent = _idle()
-    who = "sniffing" if hasattr(os, "geteuid") and os.geteuid() == 0 else "without the right to sniff"
-    figures.append(
-        (f"siemd run, idle on SQLite, {who}", f"{rss_bytes / (1 << 20):.0f} MiB, {cpu_percent:.1f} % of a core")
-    )
-    return figures
+@contextlib.contextmanager
+def _bare() -> Iterator[psutil.Process]:
+    """A Python that wakes twice a second and sleeps again."""
+    process = subprocess.Popen([sys.executable, "-c", WAKES], env=ENVIRONMENT)
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
+
+
+def _spent(process: psutil.Process) -> Spent:
+    """By a process and those that it started."""
+    family = _family(process)
+    threads = [thread for one in family for thread in Path(f"/proc/{one.pid}/task").glob("*")]
+    if not threads:
+        return Spent(sum(sum(one.cpu_times()[:2]) for one in family), 0)
+    waits = [line for thread in threads for line in _read(thread / "status") if line.startswith("voluntary_ctxt_sw")]
+    times = [line for thread in threads for line in _read(thread / "schedstat")]  # cpu_times knows hundredths only
+    return Spent(sum(int(line.split()[0]) for line in times) / 1e9, sum(int(line.split()[1]) for line in waits))
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []  # it has just ended
+
+
+def _difference(before: Spent, after: Spent) -> Spent:
+    return Spent(after.cpu_s - before.cpu_s, after.wakeups - before.wakeups)
+
+
+def _rings_bytes(family: list[psutil.Process]) -> int:
+    """The part of their memory that is the kernel's, for frames that wait (Linux)."""
+    if sys.platform != "linux":
+        return 0
+    return sum(part.rss for one in family for part in one.memory_maps() if part.path.startswith("socket:"))
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):.0f}"
