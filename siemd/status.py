@@ -58,8 +58,9 @@ class StatusReporter:
         step = 0
         while True:
             self._say_changes(log)
-            self._notifier.status(", ".join(f"{part.name} {part.status}" for part in self._health.components()))
-            self._notifier.watchdog()
+            if self._notifier.is_heard:
+                self._notifier.status(", ".join(f"{part.name} {part.status}" for part in self._health.components()))
+                self._notifier.watchdog()
             if step % WRITE_EVERY_STEPS == 0 and self._is_due():
                 await self.write(running=True)
             step += 1

@@ -24,6 +24,11 @@ class Notifier:
         self._fed_s = float("-inf")
         self._status = ""
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether systemd listens."""
+        return self._address is not None
+
     def ready(self) -> None:
         """siemd works (at the start, or again after reloading)."""
         self._send("READY=1")

@@ -37,10 +37,14 @@ class Spent(NamedTuple):
     cpu_s: float
     wakeups: int
 
+    @property
+    def wakeup_us(self) -> float:
+        """What one of them cost."""
+        return 1e6 * self.cpu_s / max(1, self.wakeups)
+
     def __str__(self) -> str:
         share, rate = 100 * self.cpu_s / MEASURED_S, self.wakeups / MEASURED_S
-        each = f", {rate:.1f} wake-ups/s of {1e6 * self.cpu_s / self.wakeups:.0f} µs" if self.wakeups else ""
-        return f"{share:.2f} % of a core{each}"
+        return f"{share:.2f} % of a core" + (f", {rate:.1f} wake-ups/s of {self.wakeup_us:.0f} µs" if rate else "")
 
 
 def run() -> list[tuple[str, str]]:
@@ -63,7 +67,7 @@ def run() -> list[tuple[str, str]]:
         *figures,
         (f"siemd run on SQLite, {sniffing}: memory", f"{_mib(rss)} MiB, of these {_mib(rings)} the kernel's rings"),
         (f"its first {START_S:.0f} s", f"{started.cpu_s:.2f} s of a processor"),
-        (f"the {MEASURED_S:.0f} s after that", str(idle)),
+        (f"the {MEASURED_S:.0f} s after that", f"{idle}, {idle.wakeup_us / max(1.0, wakes.wakeup_us):.1f} times"),
         ("a Python that only wakes, in the same time", str(wakes)),
     ]
 

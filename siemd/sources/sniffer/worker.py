@@ -16,7 +16,8 @@ from siemd.sources.sniffer.stop import Stop
 from siemd.sources.sniffer.stream import Stream
 
 QUIET_S = 0.2  # silence after which the clock on the wall moves event time
-REPORT_S = 1.0  # what has changed is told at least so often, and the longest wait for frames
+REPORT_S = 1.0  # how often it is told what came, and the longest wait for frames
+SILENT_REPORT_S = 10.0  # while none came only what the sensor holds can change, and that it forgets some of it
 RETRY_FIRST_S, RETRY_MAX_S = 1.0, 30.0
 _LAST_READS = 4096  # at a stop, should the clock be set back meanwhile: millions of frames, more than wait anywhere
 _DECODER_COUNTERS = ("malformed", "truncated", "unknown", "duplicates", "fragments")
@@ -52,6 +53,7 @@ class Worker:
         self._drops_before = 0  # of captures that are closed
         self._drops = 0
         self._reported: Report | None = None
+        self._reported_frames = -1
         self._reported_s = 0.0
         self._last_bug = ""
 
@@ -92,10 +94,14 @@ class Worker:
         self._report([])
         while not self._stop.is_set():
             self._take(capture.read(self._silence_s()))
-            if time.monotonic() - self._reported_s >= REPORT_S:
+            if self._report_is_due():
                 self._report(self._new_drops(names))
         self._take_what_waits()
         self._report(self._new_drops(names))
+
+    def _report_is_due(self) -> bool:
+        silent = self._status == "ok" and self._frames == self._reported_frames
+        return time.monotonic() - self._reported_s >= (SILENT_REPORT_S if silent else REPORT_S)
 
     def _silence_s(self) -> float:
         """How long to wait for frames: until time alone gives the sensor something to do."""
@@ -150,7 +156,7 @@ class Worker:
         return [NetworkEvent(time_us=now_us(), event_type="capture_drops", count=count, message=message, fields=fields)]
 
     def _report(self, facts: list[NetworkEvent]) -> None:
-        self._reported_s = time.monotonic()
+        self._reported_s, self._reported_frames = time.monotonic(), self._frames
         counters: dict[str, int | float | str] = {
             "interfaces": ", ".join(self._capture.interfaces),
             "backend": self._capture.backend,
