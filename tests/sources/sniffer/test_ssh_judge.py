@@ -56,6 +56,8 @@ OFFER, SIGNED = 107 + 5, 107 + 5 + 87
         ([(PADDED, SUCCESS)], True, 0),
         ([NONE, *[(PADDED, FAILURE)] * 3], False, 3),
         ([(OFFER, PK_OK), (SIGNED, SUCCESS)], True, 0),
+        ([(128, FAILURE), *[SERVICE, (128, FAILURE)] * 4, SERVICE, (128, TOO_MANY)], False, 6),
+        ([(128, FAILURE), *[SERVICE, (120, FAILURE)] * 2, SERVICE, (128, SUCCESS)], True, 3),
     ],
 )
 def test_verdicts(cipher: str, turns: list[tuple[int, int]], success: bool, failed: int) -> None:

@@ -55,6 +55,7 @@ def success_at(turns: Sequence[Turn]) -> int:
 
 def judge(turns: Sequence[Turn]) -> Verdict:
     """The verdict on a connection that is over, from its turns after the key exchange."""
+    turns = [turn for index, turn in enumerate(turns) if not index or not _asks_for_the_service(turn, turns[0])]
     end = success_at(turns)
     tries = [turn for turn in turns[1 : end or len(turns)] if turn.answer]
     if not tries:
@@ -80,6 +81,11 @@ def _is_key_offer(turn: Turn, service: Turn) -> bool:
     on_the_wire, bare = _STREAM_SERVICE
     size = (bare if service.request == on_the_wire else _BLOCK_SERVICE) + turn.request - service.request
     return size >= KEY_OFFER and size % PASSWORD_PADDING != 0
+
+
+def _asks_for_the_service(turn: Turn, service: Turn) -> bool:
+    """Whether it is the service request once more, which paramiko sends before each try; no try is as short."""
+    return turn.request == service.request and turn.first == service.first
 
 
 def _is_none_request(service: Turn, tries: Sequence[Turn]) -> bool:
