@@ -8,6 +8,17 @@ _PAIR = ("source_ip", "destination_ip", "protocol", "count", "message")
 
 SCAN_FACTS = (
     FactKind(
+        "tcp_check",
+        "A TCP connection that whoever opened it ended first, without having sent anything: it tells that the port is "
+        "open. Of a port that one host checks again and again only the first such connection is stated. `count`: "
+        "connections.",
+        ("source_ip", "destination_ip", "destination_port", "protocol", "count", "message"),
+        {
+            "destination_ports": "the distinct ports, ascending, at most 1,024; a longer list goes on in further facts",
+            "vlan": VLAN,
+        },
+    ),
+    FactKind(
         "sctp_probe",
         "An SCTP packet that asks whether a port is open did not lead to an association. `count`: probes.",
         ("source_ip", "destination_ip", "destination_port", "protocol", "count", "message"),

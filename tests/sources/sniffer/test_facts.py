@@ -28,6 +28,7 @@ def test_every_kind_is_stated_with_its_declared_fields() -> None:
     wire.udp(ATTACKER, 40_000, VICTIM, 9)
     wire.ssh([(68, 52), (84, 52)])
     wire.syn_scan(range(1, 5))
+    wire.connection(ATTACKER, VICTIM, 81, exchange=False, reset=True)
     talk(wire, ftp("alice", ("wrong", False)), port=21)
     talk(wire, [(">", hello())], port=443)
     for _ in range(20):

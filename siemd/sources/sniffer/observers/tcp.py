@@ -184,6 +184,7 @@ class TcpObserver:
         if packet.seq == flow.seq and not flow.midstream and not flow.recorded:
             return
         self._close(flow, now_us)
+        self._give_up(key, flow)
         self._record(key, flow, "", now_us)
         flow.state = GONE
         self._begin(key, packet, now_us, "syn" if raw_syn(packet) else "connect")
@@ -244,13 +245,7 @@ class TcpObserver:
 
     def unreachable(self, packet: Packet, quoted: Packet) -> None:
         """An ICMP error about a TCP packet. "Time exceeded" is traceroute at work, not a refusal."""
-        key = (
-            quoted.source_ip,
-            quoted.source_port,
-            quoted.destination_ip,
-            quoted.destination_port,
-            packet.vlan,
-        )
+        key = (quoted.source_ip, quoted.source_port, quoted.destination_ip, quoted.destination_port, packet.vlan)
         flow = self._flows.get(key)
         if flow is None or flow.state not in (SENT, CLAIMED, ODD):
             return
@@ -337,8 +332,10 @@ class TcpObserver:
 
     def _contact(self, key: Key, flow: TcpFlow, packet: Packet, forward: bool) -> None:
         """The first sign of a connection's end."""
+        pair = key[0], key[2], key[3], key[4]
+        if forward and flow.was_a_check:
+            self._facts.checks.checked(pair, packet.time_us)
         if self.beacons is not None and not flow.fins and flow.peer_seq >= 0 and flow.state == OPEN:
-            pair = key[0], key[2], key[3], key[4]
             self.beacons.ended(pair, flow.time_us, (flow.seq, flow.peer_seq), packet, forward)
 
     def _fail(self, key: Key, probe: str, outcome: str, time_us: int) -> None:
@@ -363,17 +360,17 @@ class TcpObserver:
         """The facts of this tick."""
         for key, flow in self._deadlines.due(now_us):
             self._give_up(key, flow)
-        facts = self._facts.tick() + self.os_probes.tick() + self.services.tick()
-        facts += self.ssh.tick(now_us) + self.applications.tick(now_us)
-        return facts + self.beacons.tick(now_us) if self.beacons is not None else facts
+        return self._stated(self.ssh.tick(now_us) + self.applications.tick(now_us), now_us)
 
     def finish(self, now_us: int) -> list[NetworkEvent]:
         """Give up waiting, and state it."""
         for key, flow in self._deadlines.rest():
             self._give_up(key, flow)
         self._flows.forget_all()
-        facts = self._facts.tick() + self.os_probes.tick() + self.services.tick()
-        facts += self.ssh.finish() + self.applications.finish(now_us)
+        return self._stated(self.ssh.finish() + self.applications.finish(now_us), now_us)
+
+    def _stated(self, spoken: list[NetworkEvent], now_us: int) -> list[NetworkEvent]:
+        facts = self._facts.tick() + self.os_probes.tick() + self.services.tick() + spoken
         return facts + self.beacons.tick(now_us) if self.beacons is not None else facts
 
     def age(self) -> None:

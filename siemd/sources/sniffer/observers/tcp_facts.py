@@ -18,6 +18,7 @@ from siemd.sources.sniffer.facts import (
     network_part,
 )
 from siemd.sources.sniffer.observers.decoys import Decoys
+from siemd.sources.sniffer.observers.tcp_checks import TcpChecks
 from siemd.sources.sniffer.state import Aging
 
 BACKLOG_FLOOR = 64  # unfinished handshakes with one port within a tick
@@ -40,13 +41,14 @@ class _Peers(msgspec.Struct, gc=False):
 
 
 class TcpFacts:
-    """Gathers failures and states `tcp_probe` and `half_open_backlog`."""
+    """Gathers failures and states `tcp_probe` and `half_open_backlog`, and by `checks` what did not fail."""
 
     def __init__(self, cap: int) -> None:
         self._tally = Tally(cap)
         self._backlog = Tally(cap)
         self._peers: Aging[tuple[bytes, bytes, int], _Peers] = Aging(cap)
         self._decoys = Decoys(cap)
+        self.checks = TcpChecks(cap)
 
     def failed(self, key: Key, time_us: int, port: int) -> None:
         """A probe of this kind failed at a port."""
@@ -78,7 +80,7 @@ class TcpFacts:
             self._decoys.note((destination, vlan, probe), source, entry.targets, entry.time_us)
         for key, entry in probes.items():
             facts += self._probe_facts(key, entry)
-        return facts + self._backlog_facts()
+        return facts + self._backlog_facts() + self.checks.tick()
 
     def _backlog_facts(self) -> list[NetworkEvent]:
         """By port; what is spread over the ports of a host by many sources, under the first of them."""
@@ -138,6 +140,7 @@ class TcpFacts:
         """Forget what was not used for a generation."""
         self._peers.age()
         self._decoys.age()
+        self.checks.age()
 
     def counters(self) -> dict[str, int]:
         """Sizes and losses."""
@@ -146,6 +149,7 @@ class TcpFacts:
             "tcp_probes_lost": self._tally.lost + self._backlog.lost,
             "tcp_sources_forgotten": self._peers.evicted,
             "tcp_victims_forgotten": self._decoys.forgotten,
+            **self.checks.counters(),
         }
 
 

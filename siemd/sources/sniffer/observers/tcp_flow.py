@@ -60,6 +60,11 @@ class TcpFlow(msgspec.Struct, gc=False):  # nothing that it refers to refers to 
         received = 0 if self.received is None else self.received.packets
         return min(sent, received) > 0 or (self.data != 0 and sent + received > 1)
 
+    @property
+    def was_a_check(self) -> bool:
+        """Whether it was opened only to see whether it can be, if whoever opened it ends it now."""
+        return not (self.fins or self.data & 1 or self.midstream) and self.state in (OPEN, CLAIMED)
+
     def connection(self, key: Key, state: str, service: str) -> Connection:
         """What its record tells. state: how it ended, "" if that was not seen."""
         state = state or ("half_closed" if self.fins else "open")

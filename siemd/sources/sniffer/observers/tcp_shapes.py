@@ -25,9 +25,9 @@ def odd_probe(packet: Packet, flags: int) -> str:
         if flags == FIN:
             return "fin"
         return "xmas" if flags & (FIN | PSH | URG) else "null"
-    if packet.header_length == 20:
-        if flags == ACK:
+    if packet.header_length == 20:  # (PSH and URG change nothing in what is answered)
+        if flags & ~(PSH | URG) == ACK:
             return "ack"
-        if flags == FIN | ACK:
+        if flags & ~(PSH | URG) == FIN | ACK:
             return "maimon"
     return ""
