@@ -1,4 +1,4 @@
-"""Scans that look like something else: of hosts where every port is open, with flags that say nothing, from one port."""
+"""Scans that look like something else: where every port is open, with flags that say nothing, from one port."""
 
 from __future__ import annotations
 

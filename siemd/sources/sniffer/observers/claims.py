@@ -75,7 +75,7 @@ class ClaimObserver:
         unasked = False
         if packet.arp_operation == _REQUEST:
             self._asked.put((sender, target, packet.vlan), now_us)
-        elif sender != target and packet.destination_mac != _BROADCAST:
+        elif sender != target:
             unasked = self._is_unasked(target, sender, packet.vlan, now_us)
         self._claim(packet, sender, packet.source_mac, target, unasked, now_us)
 
@@ -124,9 +124,10 @@ class ClaimObserver:
         claim.newest = hardware
         claim.time_us = now_us
         speaker = packet.ethernet_source or hardware  # arpspoof ends by telling the truth, unasked
+        to_all = packet.destination_mac == _BROADCAST
         if unasked:
-            claim.unasked = _noted(claim.unasked, speaker, now_us, 0)
-        elif packet.destination_mac == _BROADCAST and (packet.arp_operation == _REPLY or told == claimed):
+            claim.unasked = _noted(claim.unasked, speaker, now_us, _BURST_US if to_all else 0)
+        elif to_all and (packet.arp_operation == _REPLY or told == claimed):
             claim.announced = _noted(claim.announced, speaker, now_us, _BURST_US)
         if moved or unasked or claim.moves:
             self._changed[place] = claim, packet.time_us
