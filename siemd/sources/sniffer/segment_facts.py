@@ -17,8 +17,8 @@ SEGMENT_FACTS = (
             "source_mac": "of the two MACs the one that tells it unasked more often, else the one that came later",
             "other_mac": "the other one; empty when only unasked answers were seen",
             "moves": "how often within 60 s the claim went from one MAC to another: 1 is a failover, many are a fight",
-            "unasked_answers": "answers of `source_mac` for this address within 60 s to hosts that had not asked; of those "
-            "to all hosts a burst counts once",
+            "unasked_answers": "answers of `source_mac` for this address within 60 s to hosts that had not asked; of "
+            "those to all hosts a burst counts once",
             "announcements": "how often within 60 s it told all hosts so; those of one burst count once",
             "gateway": "whether the address is that of a gateway, as DHCP or router advertisements told",
             "vlan": VLAN,
