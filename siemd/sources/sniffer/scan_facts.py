@@ -55,11 +55,12 @@ SCAN_FACTS = (
     FactKind(
         "service_probe",
         "A client's first words on a TCP connection are one of the questions by which nmap -sV recognises services, or "
-        "it connected to ports that it had just found open by SYNs made by hand. `count`: connections.",
+        "it said none on a connection to a port that it had just found open by a SYN made by hand. `count`: "
+        "connections.",
         _PAIR,
         {
             "probes": "the distinct questions, ascending, in nmap's names: GetRequest, GenericLines, RTSPRequest …; "
-            "found_open for a connection after the SYN of a scan",
+            "found_open for one of them, or none, after the SYN of a scan",
             "destination_ports": "the distinct ports, ascending",
             "marked": "whether one of the questions is nobody else's, or came after the silence of 4 s and more in "
             "which nmap awaits a banner",

@@ -150,6 +150,16 @@ def ports_used_again(wire: Wire) -> None:
         wire.tcp(VICTIM, 80, CLIENT, 40_000, PSH | ACK, peer + 1, seq + 81, 200)
 
 
+def test_who_uses_what_a_scan_found_examines_no_services() -> None:
+    """The next steps of an attack, or the ordinary use of a host that someone scanned from there before."""
+    wire = Wire()
+    wire.syn_scan(range(20, 100), open_ports=(22, 80))
+    wire.wait(30)
+    wire.connection(ATTACKER, VICTIM, 22)
+    wire.connection(ATTACKER, VICTIM, 80)
+    assert rules_raised(wire.packets) == ["port_scan_syn"]
+
+
 @pytest.mark.parametrize(
     "script",
     [monitoring_by_connections, passive_ftp, connections_of_many_ports, ports_used_again],

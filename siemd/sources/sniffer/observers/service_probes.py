@@ -72,10 +72,9 @@ class ServiceProbes:
         """A SYN made by hand found a port open."""
         self._half_open.put(target, True)
 
-    def connected(self, target: Target, time_us: int) -> None:
-        """A connection was completed."""
-        if len(self._half_open) and self._half_open.get(target):
-            self._add(target, time_us, FOUND_OPEN, False)
+    def unused(self, target: Target, time_us: int) -> None:
+        """The client ended a connection without a word, as who only reads what a service greets with."""
+        self._found_open(target, time_us)
 
     def first_words(self, target: Target, packet: Packet, quiet_us: int) -> None:
         """The client speaks first on a connection. quiet_us: how long before both sides said nothing."""
@@ -84,12 +83,20 @@ class ServiceProbes:
             return
         probe = _PLAIN.get(payload) if packet.payload_length <= _LONGEST else None
         if probe is not None:
-            self._add(target, packet.time_us, probe, quiet_us >= _SILENCE_US)
+            self._asked(target, packet.time_us, probe, quiet_us >= _SILENCE_US)
             return
         for beginning, name, marked in _LONG:
             if payload.startswith(beginning):
-                self._add(target, packet.time_us, name, marked or quiet_us >= _SILENCE_US)
+                self._asked(target, packet.time_us, name, marked or quiet_us >= _SILENCE_US)
                 return
+
+    def _asked(self, target: Target, time_us: int, probe: str, marked: bool) -> None:
+        self._add(target, time_us, probe, marked)
+        self._found_open(target, time_us)
+
+    def _found_open(self, target: Target, time_us: int) -> None:
+        if len(self._half_open) and self._half_open.get(target):
+            self._add(target, time_us, FOUND_OPEN, False)
 
     def _add(self, target: Target, time_us: int, probe: str, marked: bool) -> None:
         source, destination, port, vlan = target

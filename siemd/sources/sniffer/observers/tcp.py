@@ -285,7 +285,6 @@ class TcpObserver:
         target = (key[0], key[2], key[3], key[4])
         if self._known.get(target) is None:
             self._known.put(target, True)
-        self.services.connected(target, flow.time_us)
 
     def _end(self, key: Key, flow: TcpFlow, packet: Packet, forward: bool, now_us: int) -> None:
         """A RST."""
@@ -333,8 +332,10 @@ class TcpObserver:
     def _contact(self, key: Key, flow: TcpFlow, packet: Packet, forward: bool) -> None:
         """The first sign of a connection's end."""
         pair = key[0], key[2], key[3], key[4]
-        if forward and flow.was_a_check:
-            self._facts.checks.checked(pair, packet.time_us)
+        if forward and flow.is_unused:
+            self.services.unused(pair, packet.time_us)
+            if not flow.fins:
+                self._facts.checks.checked(pair, packet.time_us)
         if self.beacons is not None and not flow.fins and flow.peer_seq >= 0 and flow.state == OPEN:
             self.beacons.ended(pair, flow.time_us, (flow.seq, flow.peer_seq), packet, forward)
 

@@ -61,9 +61,9 @@ class TcpFlow(msgspec.Struct, gc=False):  # nothing that it refers to refers to 
         return min(sent, received) > 0 or (self.data != 0 and sent + received > 1)
 
     @property
-    def was_a_check(self) -> bool:
-        """Whether it was opened only to see whether it can be, if whoever opened it ends it now."""
-        return not (self.fins or self.data & 1 or self.midstream) and self.state in (OPEN, CLAIMED)
+    def is_unused(self) -> bool:
+        """Whether it came to be a connection, and whoever opened it sent nothing."""
+        return not (self.data & 1 or self.midstream) and self.state in (OPEN, CLAIMED)
 
     def connection(self, key: Key, state: str, service: str) -> Connection:
         """What its record tells. state: how it ended, "" if that was not seen."""
