@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.observers.applications import ApplicationObserver, ApplicationsConfig
+from siemd.sources.sniffer.observers.attempts import Attempts
 from siemd.sources.sniffer.observers.beacons import BeaconObserver, Pings
 from siemd.sources.sniffer.observers.connections import ConnectionRecords, Key, Traffic
 from siemd.sources.sniffer.observers.os_probes import SHORTEST_HEADER, OsProbes
 from siemd.sources.sniffer.observers.service_probes import ServiceProbes
 from siemd.sources.sniffer.observers.ssh import SshObserver
-from siemd.sources.sniffer.observers.tcp_facts import TcpFacts
 from siemd.sources.sniffer.observers.tcp_flow import (
     ANSWERED,
     CLAIMED,
@@ -25,7 +25,7 @@ from siemd.sources.sniffer.observers.tcp_flow import (
 )
 from siemd.sources.sniffer.observers.tcp_shapes import TCP_FLAGS, odd_probe, raw_syn
 from siemd.sources.sniffer.packet import ACK, FIN, ICMP, RST, SYN, Packet
-from siemd.sources.sniffer.state import READ_LATER, UNSETTLED, Aging, Changes, Deadlines
+from siemd.sources.sniffer.state import READ_LATER, UNSETTLED, Aging, Changes
 
 _EPHEMERAL = 32_768
 
@@ -48,10 +48,8 @@ class TcpObserver:
         self.traffic: Traffic | None = None  # of the newest packet's flow, in its direction
         self._records = records
         self._flows: Aging[Key, TcpFlow] = Aging(max_flows, changes, self._forgotten)
-        self._deadlines: Deadlines[tuple[Key, TcpFlow]] = Deadlines(answer_timeout_us, max_flows)
-        self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(max_hosts)
+        self._attempts = Attempts(answer_timeout_us, max_flows, max_hosts)
         self._numbers: Aging[tuple[bytes, bytes, int, str], tuple[int, int]] = Aging(max_hosts)
-        self._facts = TcpFacts(max_hosts)
         self.os_probes = OsProbes(max_hosts)
         self.services = ServiceProbes(max_hosts)
         self.ssh = SshObserver(answer_timeout_us, max_hosts)
@@ -120,9 +118,7 @@ class TcpObserver:
     ) -> None:
         flow = TcpFlow(ODD if odd else SENT, probe, packet.seq, packet.time_us, alike)
         self._flows.put(key, flow)
-        early = self._deadlines.push(now_us, (key, flow))
-        if early is not None:
-            self._give_up(*early)
+        self._attempts.began(key, flow, now_us)
 
     def _odd(self, key: Key, packet: Packet, now_us: int, probe: str) -> bool:
         """Wait for the answer to a packet that opens nothing; False if it is more likely a connection's."""
@@ -149,9 +145,9 @@ class TcpObserver:
         if packet.flags & ACK:
             if packet.seq == 0 and packet.window == 0:  # what a closed port answers a SYN (RFC 9293, 3.10.7.1)
                 alike = self._alike((attacker, victim, vlan, "syn?"), packet.ack, packet.ack)
-                self._fail(reverse, "syn" if alike else "connect", "refused", packet.time_us)
+                self._attempts.failed(reverse, "syn" if alike else "connect", "refused", packet.time_us)
         elif packet.seq and self._alike((attacker, victim, vlan, "ack?"), packet.seq, packet.seq):
-            self._fail(reverse, "ack", "refused", packet.time_us)
+            self._attempts.failed(reverse, "ack", "refused", packet.time_us)
 
     # a packet from who sent the first one
 
@@ -184,7 +180,7 @@ class TcpObserver:
         if packet.seq == flow.seq and not flow.midstream and not flow.recorded:
             return
         self._close(flow, now_us)
-        self._give_up(key, flow)
+        self._attempts.judge(key, flow)
         self._record(key, flow, "", now_us)
         flow.state = GONE
         self._begin(key, packet, now_us, "syn" if raw_syn(packet) else "connect")
@@ -194,7 +190,7 @@ class TcpObserver:
             # The system's own RST after a SYN-ACK is how a scanner's open port looks; for a SYN of the system's own it
             # is a program that gave up, as browsers do when the other address family was faster.
             if flow.probe == "syn":
-                self._fail(key, "syn", "half_open", packet.time_us)
+                self._attempts.failed(key, "syn", "half_open", packet.time_us)
                 self.services.half_open((key[0], key[2], key[3], key[4]))
             flow.state = DONE
         elif flow.state != DONE:
@@ -206,7 +202,7 @@ class TcpObserver:
         flags = packet.flags & TCP_FLAGS
         if flow.state == CLAIMED:
             if flags & RST:
-                self._fail(key, flow.probe, "refused", flow.time_us)
+                self._attempts.failed(key, flow.probe, "refused", flow.time_us)
             else:
                 self._complete(key, flow)
         if flow.state not in (OPEN, CLAIMED):
@@ -228,8 +224,7 @@ class TcpObserver:
             else:
                 flow.state = OPEN
         elif state == SENT and flags & RST:
-            flow.state = DONE
-            self._fail(key, flow.probe, "refused", flow.time_us)
+            self._attempts.refused(key, flow)
         elif state in (SENT, LATE) and flags & (SYN | RST) == SYN:
             flow.state = ANSWERED
             flow.peer_seq = packet.seq
@@ -241,7 +236,7 @@ class TcpObserver:
         flow.state = DONE
         probe = flow.probe
         if flow.alike or probe in ("fin", "null", "xmas") or (probe == "ack" and key[3] < _EPHEMERAL):
-            self._fail(key, probe, "refused", flow.time_us)
+            self._attempts.failed(key, probe, "refused", flow.time_us)
 
     def unreachable(self, packet: Packet, quoted: Packet) -> None:
         """An ICMP error about a TCP packet. "Time exceeded" is traceroute at work, not a refusal."""
@@ -253,7 +248,7 @@ class TcpObserver:
             if flow.state == ODD:
                 self._odd_refused(key, flow)
             else:
-                self._fail(key, flow.probe, "refused", flow.time_us)
+                self._attempts.failed(key, flow.probe, "refused", flow.time_us)
         flow.state = DONE
 
     # both
@@ -267,7 +262,7 @@ class TcpObserver:
                 self.services.first_words((key[0], key[2], key[3], key[4]), packet, quiet_us)
             flow.data |= way
             if flow.data == 3:
-                self._facts.succeeded(key[0], key[2], key[4])
+                self._attempts.facts.succeeded(key[0], key[2], key[4])
         if flow.ssh is not None:
             if self.ssh.data(flow.ssh, packet, forward, now_us):
                 flow.ssh = None
@@ -283,8 +278,7 @@ class TcpObserver:
     def _complete(self, key: Key, flow: TcpFlow) -> None:
         flow.state = OPEN
         target = (key[0], key[2], key[3], key[4])
-        if self._known.get(target) is None:
-            self._known.put(target, True)
+        self._attempts.accepted(target)
 
     def _end(self, key: Key, flow: TcpFlow, packet: Packet, forward: bool, now_us: int) -> None:
         """A RST."""
@@ -335,50 +329,30 @@ class TcpObserver:
         if forward and flow.is_unused:
             self.services.unused(pair, packet.time_us)
             if not flow.fins:
-                self._facts.checks.checked(pair, packet.time_us)
+                self._attempts.facts.checks.checked(pair, packet.time_us)
         if self.beacons is not None and not flow.fins and flow.peer_seq >= 0 and flow.state == OPEN:
             self.beacons.ended(pair, flow.time_us, (flow.seq, flow.peer_seq), packet, forward)
 
-    def _fail(self, key: Key, probe: str, outcome: str, time_us: int) -> None:
-        source, _, destination, port, vlan = key
-        if probe == "syn" or (probe == "connect" and outcome != "refused"):  # a service that is down refuses systems
-            self._facts.unfinished(source, destination, port, vlan, time_us)
-        if self._known.get((source, destination, port, vlan)) is None:
-            self._facts.failed((source, destination, vlan, probe, outcome), time_us, port)
-
-    def _give_up(self, key: Key, flow: TcpFlow) -> None:
-        """No answer, or none of the initiator's to the answer."""
-        state = flow.state
-        if state in (SENT, ANSWERED):
-            flow.state = LATE
-            self._fail(key, flow.probe, "unanswered" if state == SENT else "half_open", flow.time_us)
-        elif state == ODD:
-            flow.state = DONE
-            if flow.alike or flow.probe in ("fin", "null", "xmas"):
-                self._fail(key, flow.probe, "unanswered", flow.time_us)
-
     def tick(self, now_us: int) -> list[NetworkEvent]:
         """The facts of this tick."""
-        for key, flow in self._deadlines.due(now_us):
-            self._give_up(key, flow)
+        self._attempts.tick(now_us)
         return self._stated(self.ssh.tick(now_us) + self.applications.tick(now_us), now_us)
 
     def finish(self, now_us: int) -> list[NetworkEvent]:
         """Give up waiting, and state it."""
-        for key, flow in self._deadlines.rest():
-            self._give_up(key, flow)
+        self._attempts.finish()
         self._flows.forget_all()
         return self._stated(self.ssh.finish() + self.applications.finish(now_us), now_us)
 
     def _stated(self, spoken: list[NetworkEvent], now_us: int) -> list[NetworkEvent]:
-        facts = self._facts.tick() + self.os_probes.tick() + self.services.tick() + spoken
+        facts = self._attempts.facts.tick() + self.os_probes.tick() + self.services.tick() + spoken
         return facts + self.beacons.tick(now_us) if self.beacons is not None else facts
 
     def age(self) -> None:
         """Forget what was not used for a generation."""
-        for memory in (self._flows, self._known, self._numbers):
-            memory.age()
-        self._facts.age()
+        self._flows.age()
+        self._numbers.age()
+        self._attempts.age()
         self.services.age()
         self.ssh.age()
         self.applications.age()
@@ -388,8 +362,7 @@ class TcpObserver:
         return {
             "tcp_flows_held": len(self._flows),
             "tcp_flows_forgotten": self._flows.evicted,
-            "tcp_flows_judged_early": self._deadlines.early,
-            **self._facts.counters(),
+            **self._attempts.counters(),
             **self.os_probes.counters(),
             **self.services.counters(),
             **self.ssh.counters(),

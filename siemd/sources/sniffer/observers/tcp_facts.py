@@ -8,8 +8,6 @@ import msgspec
 
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.facts import (
-    FLOOD_SOURCES,
-    MAX_TARGETS,
     Held,
     Tally,
     address,
@@ -17,11 +15,11 @@ from siemd.sources.sniffer.facts import (
     network,
     network_part,
 )
+from siemd.sources.sniffer.observers.backlog import Backlog
 from siemd.sources.sniffer.observers.decoys import Decoys
 from siemd.sources.sniffer.observers.tcp_checks import TcpChecks
 from siemd.sources.sniffer.state import Aging
 
-BACKLOG_FLOOR = 64  # unfinished handshakes with one port within a tick
 MAX_PEERS = 256  # hosts remembered for each source and network
 
 Key = tuple[bytes, bytes, int, str, str]  # source, destination, vlan, probe, outcome
@@ -41,11 +39,11 @@ class _Peers(msgspec.Struct, gc=False):
 
 
 class TcpFacts:
-    """Gathers failures and states `tcp_probe` and `half_open_backlog`, and by `checks` what did not fail."""
+    """Gathers failures and states `tcp_probe`; beside them what the victim has of them, and what did not fail."""
 
     def __init__(self, cap: int) -> None:
         self._tally = Tally(cap)
-        self._backlog = Tally(cap)
+        self.backlog = Backlog(cap)
         self._peers: Aging[tuple[bytes, bytes, int], _Peers] = Aging(cap)
         self._decoys = Decoys(cap)
         self.checks = TcpChecks(cap)
@@ -53,10 +51,6 @@ class TcpFacts:
     def failed(self, key: Key, time_us: int, port: int) -> None:
         """A probe of this kind failed at a port."""
         self._tally.add(key, time_us, port)
-
-    def unfinished(self, source: bytes, destination: bytes, port: int, vlan: int, time_us: int) -> None:
-        """A handshake was begun and not completed, whatever rules will think of it."""
-        self._backlog.add((destination, port, vlan), time_us, source)
 
     def succeeded(self, source: bytes, destination: bytes, vlan: int) -> None:
         """The two exchanged data."""
@@ -80,27 +74,7 @@ class TcpFacts:
             self._decoys.note((destination, vlan, probe), source, entry.targets, entry.time_us)
         for key, entry in probes.items():
             facts += self._probe_facts(key, entry)
-        return facts + self._backlog_facts() + self.checks.tick()
-
-    def _backlog_facts(self) -> list[NetworkEvent]:
-        """By port; what is spread over the ports of a host by many sources, under the first of them."""
-        facts: list[NetworkEvent] = []
-        spread: dict[tuple[bytes, int], tuple[int, Held]] = {}
-        for (destination, port, vlan), entry in self._backlog.take().items():
-            if entry.count >= BACKLOG_FLOOR:
-                facts.append(_backlog_fact(destination, port, vlan, entry))
-                continue
-            _, total = spread.setdefault((destination, vlan), (port, entry))
-            if total is entry:
-                continue
-            total.time_us = max(total.time_us, entry.time_us)
-            total.count += entry.count
-            if len(total.targets) < MAX_TARGETS:
-                total.targets |= entry.targets
-        for (destination, vlan), (port, entry) in spread.items():
-            if len(entry.targets) > FLOOD_SOURCES:
-                facts.append(_backlog_fact(destination, port, vlan, entry))
-        return facts
+        return facts + self.backlog.tick() + self.checks.tick()
 
     def _probe_facts(self, key: tuple[Any, ...], held: Held) -> list[NetworkEvent]:
         source, destination, vlan, probe, outcome = key
@@ -146,21 +120,8 @@ class TcpFacts:
         """Sizes and losses."""
         return {
             "tcp_probes_held_back": self._tally.held_back,
-            "tcp_probes_lost": self._tally.lost + self._backlog.lost,
+            "tcp_probes_lost": self._tally.lost + self.backlog.lost,
             "tcp_sources_forgotten": self._peers.evicted,
             "tcp_victims_forgotten": self._decoys.forgotten,
             **self.checks.counters(),
         }
-
-
-def _backlog_fact(destination: bytes, port: int, vlan: int, held: Held) -> NetworkEvent:
-    return fact(
-        "half_open_backlog",
-        held.time_us,
-        {"source_count": len(held.targets), "destination_network": network(destination), "vlan": vlan},
-        destination_ip=address(destination),
-        destination_port=port,
-        protocol="tcp",
-        count=held.count,
-        message=f"{held.count} handshakes with {address(destination)} port {port} were not completed",
-    )
