@@ -9,7 +9,7 @@ import msgspec
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.facts import address, fact
 from siemd.sources.sniffer.observers.ssh_judge import MAX_TURNS, Turn, judge, success_at
-from siemd.sources.sniffer.packet import Packet
+from siemd.sources.sniffer.packet import ACK, Packet
 from siemd.sources.sniffer.state import Aging, Deadlines
 
 SSH_PORT = 22
@@ -42,7 +42,10 @@ class _Stream(msgspec.Struct):
 
 
 class SshConnection(msgspec.Struct):
-    """One connection. key: of its flow. forward_is_client: None while it isn't known who of the two is the client."""
+    """One connection. key: of its flow. forward_is_client: None while it isn't known who of the two is the client.
+
+    whole: nothing encrypted was missed so far.
+    """
 
     key: tuple[bytes, int, bytes, int, int]
     streams: tuple[_Stream | None, _Stream | None]
@@ -53,6 +56,7 @@ class SshConnection(msgspec.Struct):
     client_spoke: bool = False
     closing: bool = False
     stated: bool = False
+    whole: bool = True
 
 
 class SshObserver:
@@ -88,6 +92,8 @@ class SshObserver:
     def data(self, connection: SshConnection, packet: Packet, forward: bool, now_us: int) -> bool:
         """A payload; True when nothing more is to be learnt."""
         connection.heard_us = now_us
+        if packet.flags & ACK and self._acknowledged(connection, packet.ack, not forward, now_us):
+            return True
         stream = connection.streams[0 if forward else 1]
         if stream is None:
             stream = _open_stream(packet)
@@ -102,6 +108,21 @@ class SshObserver:
         if not stream.encrypted:
             fresh = self._open_part(connection, stream, packet, forward)
         return self._turn(connection, fresh, forward, now_us) if fresh else False
+
+    def _acknowledged(self, connection: SshConnection, number: int, forward: bool, now_us: int) -> bool:
+        """The other side has all bytes up to this number: those of them that were not seen came before this packet.
+
+        So packets that the sensor missed, or that it sees late, count with their sizes and in their place.
+        """
+        stream = connection.streams[0 if forward else 1]
+        if stream is None or not stream.encrypted:
+            return False
+        unseen = (number - stream.end) % _WRAP
+        if not 0 < unseen < _WRAP // 2:
+            return False
+        stream.end = number
+        connection.whole = False
+        return self._turn(connection, unseen, forward, now_us)
 
     def _open_part(self, connection: SshConnection, stream: _Stream, packet: Packet, forward: bool) -> int:
         """Walk over the packets that are not encrypted, until NEWKEYS; the number of bytes behind it."""
@@ -177,7 +198,7 @@ class SshObserver:
             return
         connection.stated = True
         del self._active[id(connection)]
-        verdict = judge(connection.turns)
+        verdict = judge(connection.turns, whole=connection.whole)
         attempts = verdict.failed + verdict.success
         outcome = "success" if verdict.success else "failure" if attempts else "none"
         forward_is_client = connection.forward_is_client is not False

@@ -53,8 +53,12 @@ def success_at(turns: Sequence[Turn]) -> int:
     return len(turns) - 1 if len(turns) >= MAX_TURNS else 0
 
 
-def judge(turns: Sequence[Turn]) -> Verdict:
-    """The verdict on a connection that is over, from its turns after the key exchange."""
+def judge(turns: Sequence[Turn], *, whole: bool = True) -> Verdict:
+    """The verdict on a connection that is over, from its turns after the key exchange.
+
+    whole: whether all packets were seen. If not, sizes may be those of two answers; a failure is then only what a
+    sample tells.
+    """
     turns = [turn for index, turn in enumerate(turns) if not index or not _asks_for_the_service(turn, turns[0])]
     end = success_at(turns)
     tries = [turn for turn in turns[1 : end or len(turns)] if turn.answer]
@@ -67,10 +71,12 @@ def judge(turns: Sequence[Turn]) -> Verdict:
     refused_keys = 0
     if failure in sizes:
         refused = [turn for turn in rest if turn.first == failure]
-        if not end and rest[-1].first != failure:
+        if whole and not end and rest[-1].first != failure:
             refused.append(rest[-1])  # the last answer was "too many failures"
         refused_keys = sum(_is_key_offer(turn, turns[0]) for turn in refused)
         failed = len(refused) - refused_keys
+    elif not whole and len(tries) > 1:
+        failed = 0
     else:  # a banner before the first answer, or no "none" request: there is no sample of a failure
         failed = len(rest) - _offers([*rest, turns[end]] if end else rest)
     return Verdict(end > 0, failed, refused_keys)
