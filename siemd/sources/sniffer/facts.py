@@ -92,6 +92,8 @@ FACTS: dict[str, FactKind] = {
                 "outcome": "answered (there was an answer, or the target was heard of lately) or unanswered",
                 "source_mac": "the sender's hardware address",
                 "destination_ips": f"the distinct addresses asked for, ascending, at most {MAX_LISTED:,} in a fact",
+                "answers_seen": "whether any answer to this host was lately seen: a sensor that sees only what goes to "
+                "all sees none",
                 "vlan": _VLAN,
             },
         ),

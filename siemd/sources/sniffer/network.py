@@ -56,6 +56,7 @@ def ipv4(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
     if fragment & 0x3FFF:  # more fragments, or an offset
         part = data[offset:end]
         joined = _fragment(decoder, packet, identification, (fragment & 0x1FFF) << 3, part)
+        packet.cut_header = packet.cut_header and not short  # else it was the capture that cut it
         if packet.fragment:
             rest(packet, data, offset, end)
             return
@@ -85,6 +86,7 @@ def ipv6(decoder: Decoder, packet: Packet, data: bytes, offset: int, end: int) -
     packet.protocol = protocol
     if protocol in _EXTENSION_HEADERS:
         offset, joined = _skip_extensions(decoder, packet, data, offset, end)
+        packet.cut_header = packet.cut_header and not short
         if packet.fragment:
             rest(packet, data, offset, end)
             return

@@ -206,6 +206,12 @@ class TestNetwork:
         packets = [decoder.decode([Frame(0, bytes(ETHER / part), len(ETHER / part))])[0] for part in parts]
         assert [packet.cut_header for packet in packets] == [cut] + [False] * (len(parts) - 1)
 
+    def test_a_first_fragment_cut_by_the_capture_cuts_no_header(self) -> None:
+        ping6 = scapy.IPv6() / scapy.IPv6ExtHdrFragment() / scapy.ICMPv6EchoRequest(data=bytes(3000))
+        ping = scapy.IP(src=CLIENT, dst=SERVER) / scapy.ICMP() / bytes(3000)
+        for parts in (scapy.fragment(ping, fragsize=1480), scapy.fragment6(ping6, 1280)):
+            assert not only(bytes(ETHER / parts[0])[:68]).cut_header
+
     def test_overlapping_fragments_complete_nothing(self) -> None:
         decoder = Decoder()
         tcp = bytes(scapy.TCP(sport=1, dport=2, flags="S"))

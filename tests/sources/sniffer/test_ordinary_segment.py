@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.conversation import Script, Wire, hardware, played, rules_raised, twice
+from support.conversation import BROADCAST, Script, Wire, hardware, played, raw, rules_raised, twice
 from support.messages import dhcp, router_advertisement
 
 GATEWAY, SERVER, SECOND = "192.0.2.1", "192.0.2.2", "192.0.2.3"
@@ -86,3 +86,45 @@ def test_a_server_whose_settings_the_other_never_gave() -> None:
             wire.udp(server, 67, ALL, 68, told)
         wire.wait(5)
     assert rules_raised(wire.packets) == ["dhcp_rogue"]
+
+
+def router_among_many(wire: Wire) -> None:
+    """It answers each of its hosts now and then, and asks for them."""
+    for turn in range(3):
+        for number in range(40):
+            address = f"192.0.2.{50 + number}"
+            wire.arp(address, GATEWAY)
+            wire.arp(GATEWAY, address, operation=2)
+            wire.arp(GATEWAY, address)
+            wire.arp(address, GATEWAY, operation=2)
+            wire.wait(0.5)
+        wire.wait(40 + turn)
+
+
+def test_a_sensor_that_sees_what_goes_to_all() -> None:
+    """It is no mirror: answers go past it."""
+    packets = [packet for packet in played(router_among_many) if packet.destination_mac == BROADCAST]
+    assert rules_raised([packet for packet in packets if raw(GATEWAY) == packet.source_ip]) == []
+
+
+def test_a_sensor_that_sees_what_one_sends() -> None:
+    packets = [packet for packet in played(router_among_many) if raw(GATEWAY) == packet.source_ip]
+    assert rules_raised(packets) == []
+
+
+def test_a_sweep_whose_answers_are_out_of_sight() -> None:
+    wire = Wire()
+    for number in range(1, 255):
+        wire.arp("192.0.2.66", f"192.0.2.{number}")
+    assert rules_raised(wire.packets) == ["arp_sweep"]
+
+
+def test_everyone_is_told_by_a_spoofer() -> None:
+    """Answers to each host of the segment in turn, which none of them asked for; its owner is silent."""
+    for hosts in (1, 10, 100, 250):
+        wire = Wire()
+        for _ in range(20):
+            for number in range(hosts):
+                wire.arp(GATEWAY, f"192.0.2.{2 + number}", operation=2, sender_mac=b"\x02\0\0\0\0\x66")
+            wire.wait(2)
+        assert rules_raised(wire.packets) == ["arp_spoof"], hosts

@@ -33,6 +33,7 @@ class ArpObserver:
     def __init__(self, answer_timeout_us: int, cap: int) -> None:
         self._requests: Aging[_Key, _Request] = Aging(cap)
         self._heard: Aging[tuple[bytes, int], bool] = Aging(cap)
+        self._told: Aging[tuple[bytes, int], bool] = Aging(cap)  # who was answered
         self._deadlines: Deadlines[tuple[_Key, _Request]] = Deadlines(answer_timeout_us, cap)
         self._tally = Tally(cap)
         self._held_back = 0
@@ -66,6 +67,8 @@ class ArpObserver:
             self._heard.put((address, vlan), True)
 
     def _answer(self, asker: bytes, target: bytes, vlan: int) -> None:
+        if asker != target and self._told.get((asker, vlan)) is None:
+            self._told.put((asker, vlan), True)
         request = self._requests.get((asker, target, vlan))
         if request is not None:
             self._close((asker, target, vlan), request)
@@ -107,6 +110,7 @@ class ArpObserver:
                             "outcome": outcome,
                             "source_mac": mac(sender_mac),
                             "destination_ips": names,
+                            "answers_seen": self._told.get((sender, vlan)) is not None,
                             "vlan": vlan,
                         },
                         source_ip=address(sender),
@@ -135,6 +139,7 @@ class ArpObserver:
         """Forget what was not used for a generation."""
         self._requests.age()
         self._heard.age()
+        self._told.age()
 
     def counters(self) -> dict[str, int]:
         """Sizes and losses."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +19,7 @@ _FURTHER_US = 1_000_000  # … and so were further ones within this time of the 
 _SAME_US = 100_000  # the same claim again within this time is a copy of the packet
 _BURST_US = 900_000  # announcements closer to one another than this are one: a failover sends several at once
 _KEPT = 32  # times kept for each counter
+_KEPT_UNASKED = 256
 _MACS = 4  # MACs whose unasked answers are counted for one address
 
 _REQUEST, _REPLY = 1, 2
@@ -35,13 +37,14 @@ _VIRTUAL = (
 )
 
 _Place = tuple[bytes, int]  # address, VLAN
+_T = TypeVar("_T")
 
 
 class _Claim(msgspec.Struct):
     """Who claims one address. newest: the MAC that claimed last. owner: the one before the first of the recent moves.
 
-    newcomer: the last one that is not the owner. moves: when the claim went from one MAC to another. unasked: when each
-    MAC answered without a question. announced: when each told everyone. told: who heard the last claim.
+    newcomer: the last one that is not the owner. moves: when the claim went from one MAC to another. unasked: when and
+    whom each MAC answered without a question. announced: when each told everyone. told: who heard the last claim.
     """
 
     newest: bytes
@@ -50,7 +53,7 @@ class _Claim(msgspec.Struct):
     owner: bytes = b""
     newcomer: bytes = b""
     moves: deque[int] | None = None
-    unasked: dict[bytes, deque[int]] | None = None
+    unasked: dict[bytes, deque[tuple[int, bytes]]] | None = None
     announced: dict[bytes, deque[int]] | None = None
 
 
@@ -126,9 +129,12 @@ class ClaimObserver:
         speaker = packet.ethernet_source or hardware  # arpspoof ends by telling the truth, unasked
         to_all = packet.destination_mac == _BROADCAST
         if unasked:
-            claim.unasked = _noted(claim.unasked, speaker, now_us, _BURST_US if to_all else 0)
+            claim.unasked = _with_room(claim.unasked, speaker, _KEPT_UNASKED)
+            answers = claim.unasked[speaker]
+            if not to_all or not answers or now_us - answers[-1][0] >= _BURST_US:
+                answers.append((now_us, b"" if to_all else told))
         elif to_all and (packet.arp_operation == _REPLY or told == claimed):
-            claim.announced = _noted(claim.announced, speaker, now_us, _BURST_US)
+            claim.announced = _noted(claim.announced, speaker, now_us)
         if moved or unasked or claim.moves:
             self._changed[place] = claim, packet.time_us
 
@@ -138,7 +144,7 @@ class ClaimObserver:
         facts = []
         for (claimed, vlan), (claim, time_us) in changed.items():
             moves = _recent(claim.moves, now_us)
-            unasked = {hardware: _recent(times, now_us) for hardware, times in (claim.unasked or {}).items()}
+            unasked = {hardware: _to_one(answers, now_us) for hardware, answers in (claim.unasked or {}).items()}
             for times in (claim.announced or {}).values():
                 _recent(times, now_us)
             if moves or max(unasked.values(), default=0) >= FEWEST_UNASKED:
@@ -161,18 +167,35 @@ class ClaimObserver:
         }
 
 
-def _noted(
-    times: dict[bytes, deque[int]] | None, speaker: bytes, now_us: int, burst_us: int
-) -> dict[bytes, deque[int]]:
-    """The times with this one, of the latest few MACs; what comes within burst_us of the one before adds nothing."""
-    times = {} if times is None else times
-    if speaker not in times:
-        if len(times) >= _MACS:
-            del times[next(iter(times))]
-        times[speaker] = deque(maxlen=_KEPT)
-    if not times[speaker] or now_us - times[speaker][-1] >= burst_us:
+def _noted(times: dict[bytes, deque[int]] | None, speaker: bytes, now_us: int) -> dict[bytes, deque[int]]:
+    """The times with this one, of the latest few MACs; what comes within a burst of the one before adds nothing."""
+    times = _with_room(times, speaker, _KEPT)
+    if not times[speaker] or now_us - times[speaker][-1] >= _BURST_US:
         times[speaker].append(now_us)
     return times
+
+
+def _with_room(kept: dict[bytes, deque[_T]] | None, speaker: bytes, length: int) -> dict[bytes, deque[_T]]:
+    """The same, with a place for this MAC; the one that was first gives way when there are too many."""
+    kept = {} if kept is None else kept
+    if speaker not in kept:
+        if len(kept) >= _MACS:
+            del kept[next(iter(kept))]
+        kept[speaker] = deque(maxlen=length)
+    return kept
+
+
+def _to_one(answers: deque[tuple[int, bytes]], now_us: int) -> int:
+    """How many of the answers within the window one host was told at most; older ones are forgotten.
+
+    A router answers many, each once and again: a sensor that sees only what it sends misses their questions. Where
+    there are too many to be told apart, all count.
+    """
+    while answers and now_us - answers[0][0] > WINDOW_US:
+        answers.popleft()
+    if len(answers) == _KEPT_UNASKED:
+        return len(answers)
+    return max(Counter(told for _, told in answers).values(), default=0)
 
 
 def _recent(times: deque[int] | None, now_us: int) -> int:
