@@ -19,6 +19,7 @@ from support.conversation import (
     rules_raised,
     twice,
 )
+from support.streams import talk
 
 CLIENT = "192.0.2.5"
 
@@ -136,6 +137,12 @@ def passive_ftp(wire: Wire) -> None:
         wire.tcp(CLIENT, source_port, VICTIM, port, FIN | ACK, seq + 1, peer + 2)
 
 
+def downloads_that_clients_end(wire: Wire) -> None:
+    """They say nothing and have what they came for: far more than a greeting."""
+    for port in range(50_000, 50_060):
+        talk(wire, [("<", bytes(20_000))], source=CLIENT, port=port)
+
+
 def connections_of_many_ports(wire: Wire) -> None:
     for port in range(8000, 8060):
         wire.connection(CLIENT, VICTIM, port, reset=port % 2 == 0)
@@ -162,7 +169,7 @@ def test_who_uses_what_a_scan_found_examines_no_services() -> None:
 
 @pytest.mark.parametrize(
     "script",
-    [monitoring_by_connections, passive_ftp, connections_of_many_ports, ports_used_again],
+    [monitoring_by_connections, passive_ftp, downloads_that_clients_end, connections_of_many_ports, ports_used_again],
     ids=lambda one: one.__name__,
 )
 def test_benign_look_alike_is_silent(script: Script) -> None:

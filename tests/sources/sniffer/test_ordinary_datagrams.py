@@ -68,6 +68,13 @@ def servers_of_which_only_the_answers_are_seen(wire: Wire) -> None:
         wire.wait(400)
 
 
+def download_of_which_one_direction_is_seen(wire: Wire) -> None:
+    """60 Mbit/s by QUIC."""
+    for _ in range(60_000):
+        wire.udp(VICTIM, 443, CLIENT, 50_000, b"\x40" * 40)
+        wire.wait(0.0001)
+
+
 def long_mtr(wire: Wire) -> None:
     """It takes a new port for each datagram, up to 65535, and its target refuses the last of each round."""
     port = 33_000
@@ -85,6 +92,7 @@ ORDINARY: list[Script] = [
     names_of_the_segment,
     calls_whose_reports_are_not_answered,
     servers_of_which_only_the_answers_are_seen,
+    download_of_which_one_direction_is_seen,
     long_mtr,
 ]
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # GONE: its ports are used again.
 SENT, ANSWERED, CLAIMED, OPEN, ODD, LATE, DONE, GONE = range(8)
 
+GREETING_BYTES = 2_048
+
 _WRAP = 1 << 32
 
 
@@ -62,7 +64,9 @@ class TcpFlow(msgspec.Struct, gc=False):  # nothing that it refers to refers to 
 
     @property
     def is_unused(self) -> bool:
-        """Whether it came to be a connection, and whoever opened it sent nothing."""
+        """Whether it came to be a connection, and whoever opened it sent nothing, nor was sent more than a greeting."""
+        if self.received is not None and self.received.bytes > GREETING_BYTES:
+            return False
         return not (self.data & 1 or self.midstream) and self.state in (OPEN, CLAIMED)
 
     def connection(self, key: Key, state: str, service: str) -> Connection:
