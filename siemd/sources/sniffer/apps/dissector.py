@@ -59,7 +59,7 @@ class Dissector:
 
 
 class LineDissector(Dissector):
-    """For protocols of lines: cuts them, and drops what is too long or torn by a gap."""
+    """For protocols of lines: cuts them, and drops what is too long; of one torn by a gap its beginning is read."""
 
     def __init__(self, peers: Peers, gathering: Gathering) -> None:
         super().__init__(peers, gathering)
@@ -73,6 +73,8 @@ class LineDissector(Dissector):
 
     def data(self, from_client: bool, data: bytes, time_us: int) -> None:
         """Cut into lines."""
+        if self._torn[from_client] and self.begins(from_client, data):
+            self._torn[from_client] = False
         data = self._rest[from_client] + data
         at = 0
         while not self.done:
@@ -98,9 +100,15 @@ class LineDissector(Dissector):
         return b""
 
     def gap(self, from_client: bool, size: int, time_us: int) -> None:
-        """What is around it can't be a whole line."""
-        self._rest[from_client] = b""
+        """A snap length leaves the beginning of a line, which tells the most; what follows may be its end."""
+        rest, self._rest[from_client] = self._rest[from_client], b""
         self._torn[from_client] = True
+        if rest:
+            self.line(from_client, rest.rstrip(b"\r"), time_us)
+
+    def begins(self, from_client: bool, data: bytes) -> bool:
+        """Whether what comes behind a gap is surely the beginning of a line."""
+        return False
 
     def line(self, from_client: bool, line: bytes, time_us: int) -> None:
         """One whole line without its end."""

@@ -13,6 +13,9 @@ from siemd.sources.sniffer.apps.tls import TlsDissector
 
 MAX_USER = 128
 
+_COMMAND = re.compile(rb"(?:[A-Za-z0-9.]{1,16} )?(?:USER|PASS|AUTH|AUTHENTICATE|APOP|LOGIN)[ \r\n]", re.IGNORECASE)
+_REPLY = re.compile(rb"\d{3}[ -]|\+OK|-ERR|\* |[A-Za-z0-9.]{1,16} (?:OK|NO|BAD)[ \r\n]")
+
 
 class LoginDissector(LineDissector):
     """A try is begun by what the client says and ended by the server's answer; TLS takes over after STARTTLS."""
@@ -34,6 +37,10 @@ class LoginDissector(LineDissector):
             self.response(line)
         else:
             self.command(line)
+
+    def begins(self, from_client: bool, data: bytes) -> bool:
+        """A command, perhaps behind a tag; a reply's code or sign."""
+        return (_COMMAND if from_client else _REPLY).match(data) is not None
 
     def command(self, line: bytes) -> None:
         """A line of the client's that answers nothing."""

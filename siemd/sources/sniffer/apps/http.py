@@ -20,6 +20,7 @@ BULK_BYTES = 1 << 20  # behind a body this long nobody listens any more: bulk tr
 
 _REQUEST = re.compile(rb"([A-Za-z][A-Za-z-]{1,19}) (\S.*?)(?: (HTTP/1\.[01]))?$")
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?:\s|$)")
+_CUT_VERSION = re.compile(rb" H?T{0,2}P?/?1?\.?$")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _SECRETS = re.compile(
     r"((?:^|[?&;])(?:pass(?:word|wd)?|pwd|secret|token|access_token|api_?key)=)([^&;#]+)", re.IGNORECASE
@@ -109,6 +110,8 @@ class HttpDissector(Dissector):
         if side.skip < 0 or size <= side.skip:
             self._pass_over(side, b"", size)
         else:
+            if side.rest and not side.chunked:
+                self._message(side, _CUT_VERSION.sub(b"", side.rest), from_client, time_us)  # as far as it goes
             self._lose(side)
             if not from_client:
                 self.close(time_us)  # which answer belongs to which request is not known any more
@@ -150,8 +153,11 @@ class HttpDissector(Dissector):
             end, length = bare, 2
         if end < 0:
             return False
-        lines = rest[:end].split(b"\n")
         side.rest = rest[end + length :]
+        return self._message(side, rest[:end], from_client, time_us)
+
+    def _message(self, side: _Side, head: bytes, from_client: bool, time_us: int) -> bool:
+        lines = head.split(b"\n")
         fields: dict[bytes, bytes] = {}
         for line in lines[1:129]:
             name, colon, value = line.partition(b":")

@@ -58,7 +58,12 @@ class SmbDissector(Dissector):
         self._rest[from_client] = b"" if self.done else rest
 
     def gap(self, from_client: bool, size: int, time_us: int) -> None:
-        """Harmless within what is passed over; else the framing is lost."""
+        """Harmless within a message, of which its beginning is looked at; else the framing is lost."""
+        rest, self._rest[from_client] = self._rest[from_client], b""
+        if len(rest) >= 4 and not self._skip[from_client]:
+            self._skip[from_client] = max(0, 4 + int.from_bytes(rest[1:4], "big") - len(rest))
+            if rest[0] == 0 and size <= self._skip[from_client]:
+                self._message(from_client, rest[4:], time_us)
         if size <= self._skip[from_client]:
             self._skip[from_client] -= size
         else:
