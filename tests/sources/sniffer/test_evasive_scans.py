@@ -88,6 +88,22 @@ def maimon_scan_that_pushes(wire: Wire) -> None:
         wire.tcp(VICTIM, port, ATTACKER, 41_939, RST, 0, 0, window=0, header=BARE)
 
 
+def maimon_scan_with_random_numbers(wire: Wire) -> None:
+    """hping3 -F -A -p ++1"""
+    for port in range(1, 40):
+        ack = wire.fresh_seq()
+        wire.tcp(ATTACKER, 2000 + port, VICTIM, port, FIN | ACK, wire.fresh_seq(), ack, window=512, header=BARE)
+        wire.tcp(VICTIM, port, ATTACKER, 2000 + port, RST, ack, 0, window=0, header=BARE)
+
+
+def ack_sweep(wire: Wire) -> None:
+    """nmap -sn -PA80: one lone ACK for each host; who is there resets it."""
+    for last in range(1, 60):
+        wire.tcp(ATTACKER, 44_181, f"198.51.100.{last}", 80, ACK, 0, 1_898_643_904, window=1024, header=BARE)
+        if last % 20 == 0:
+            wire.tcp(f"198.51.100.{last}", 80, ATTACKER, 44_181, RST, 1_898_643_904, 0, window=0, header=BARE)
+
+
 def syn_flood_from_one_port(wire: Wire) -> None:
     """hping3 -S -s 5555 -k --flood: the same ports in every packet."""
     for _ in range(3000):
@@ -105,6 +121,8 @@ ATTACKS: list[tuple[Script, str]] = [
     (ack_scan_that_pushes, "port_scan_ack"),
     (ack_scan_that_is_urgent, "port_scan_ack"),
     (maimon_scan_that_pushes, "port_scan_maimon"),
+    (maimon_scan_with_random_numbers, "port_scan_maimon"),
+    (ack_sweep, "host_sweep"),
     (syn_flood_from_one_port, "syn_flood"),
 ]
 
@@ -167,9 +185,29 @@ def test_who_uses_what_a_scan_found_examines_no_services() -> None:
     assert rules_raised(wire.packets) == ["port_scan_syn"]
 
 
+def connections_that_a_firewall_forgot(wire: Wire) -> None:
+    """To many servers, and of clients behind one address; either side goes on, or ends, and is reset or not heard."""
+    for last in range(1, 60):
+        for port, flags in ((443, ACK), (443, FIN | ACK)):
+            ack = wire.fresh_seq()
+            source_port = wire.fresh_port()
+            wire.tcp(CLIENT, source_port, f"203.0.113.{last}", port, flags, wire.fresh_seq(), ack, header=BARE)
+            if last % 2:
+                wire.tcp(f"203.0.113.{last}", port, CLIENT, source_port, RST, ack, 0, window=0, header=BARE)
+        wire.tcp(VICTIM, 443, CLIENT, 2000 + last, FIN | ACK, wire.fresh_seq(), ack, header=BARE)
+        wire.tcp(CLIENT, 2000 + last, VICTIM, 443, RST, ack, 0, window=0, header=BARE)
+
+
 @pytest.mark.parametrize(
     "script",
-    [monitoring_by_connections, passive_ftp, downloads_that_clients_end, connections_of_many_ports, ports_used_again],
+    [
+        connections_that_a_firewall_forgot,
+        monitoring_by_connections,
+        passive_ftp,
+        downloads_that_clients_end,
+        connections_of_many_ports,
+        ports_used_again,
+    ],
     ids=lambda one: one.__name__,
 )
 def test_benign_look_alike_is_silent(script: Script) -> None:

@@ -124,7 +124,8 @@ class TcpObserver:
         """Wait for the answer to a packet that opens nothing; False if it is more likely a connection's."""
         alike = False
         if probe in ("ack", "maimon"):
-            alike = self._alike((key[0], key[2], key[4], probe), packet.seq, packet.ack)
+            alike = self._alike((key[0], b"", key[4], probe), packet.seq, packet.ack)  # as of a sweep
+            alike = self._alike((key[0], key[2], key[4], probe), packet.seq, packet.ack) or alike
             if packet.payload_length and not alike:
                 return False
         self._begin(key, packet, now_us, probe, odd=True, alike=alike)
@@ -234,8 +235,10 @@ class TcpObserver:
 
     def _odd_refused(self, key: Key, flow: TcpFlow) -> None:
         flow.state = DONE
-        probe = flow.probe
-        if flow.alike or probe in ("fin", "null", "xmas") or (probe == "ack" and key[3] < _EPHEMERAL):
+        probe, source_port, port = flow.probe, key[1], key[3]
+        # What goes from a service to the port of a client is of a connection that one side forgot.
+        by_client = port < _EPHEMERAL and (probe == "ack" or source_port > port)
+        if flow.alike or by_client or probe in ("fin", "null", "xmas"):
             self._attempts.failed(key, probe, "refused", flow.time_us)
 
     def unreachable(self, packet: Packet, quoted: Packet) -> None:
