@@ -31,6 +31,7 @@ _SUCCESS = (
     "share of the hosts of that network this source lately tried over TCP that exchanged data with it: high for a "
     "peer-to-peer client, near 0 for a scanner"
 )
+_NAMED = "whether a name server lately told that address: who connects to it follows a name, which a sweep does not"
 _ALIKE = "how many other hosts lately probed the same ports of that host: decoys, of which one at most is real"
 
 FACTS: dict[str, FactKind] = {
@@ -63,6 +64,7 @@ FACTS: dict[str, FactKind] = {
                 "destination_ports": _PORTS,
                 "destination_network": _NETWORK,
                 "success_percent": _SUCCESS,
+                "named": _NAMED,
                 "alike_sources": _ALIKE,
                 "vlan": _VLAN,
             },
@@ -77,6 +79,7 @@ FACTS: dict[str, FactKind] = {
                 "outcome": "refused (ICMP unreachable) or unanswered (nothing within `answer_timeout`)",
                 "destination_ports": _PORTS,
                 "destination_network": _NETWORK,
+                "named": _NAMED,
                 "alike_sources": _ALIKE,
                 "vlan": _VLAN,
             },

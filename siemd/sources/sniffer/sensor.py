@@ -16,6 +16,7 @@ from siemd.sources.sniffer.observers.cut_headers import CutHeaderObserver
 from siemd.sources.sniffer.observers.dns import DNS_PORT
 from siemd.sources.sniffer.observers.echo import EchoObserver
 from siemd.sources.sniffer.observers.ip_protocols import IpProtocolObserver
+from siemd.sources.sniffer.observers.named import NamedAddresses
 from siemd.sources.sniffer.observers.os_probes import UDP_BYTES
 from siemd.sources.sniffer.observers.sctp import SctpObserver
 from siemd.sources.sniffer.observers.segment import PORTS, SegmentLimits, SegmentObserver
@@ -101,7 +102,10 @@ class Sensor:
         self._echo = EchoObserver(answer_timeout_us, config.max_hosts)
         self._arp = ArpObserver(answer_timeout_us, config.max_hosts)
         self._connections = ConnectionRecords(answer_timeout_us, config.max_flows, wanted=config.connections)
-        self._udp = UdpObserver(answer_timeout_us, config.max_flows, config.max_hosts, self.changes, self._connections)
+        named = NamedAddresses(config.max_hosts)
+        self._udp = UdpObserver(
+            answer_timeout_us, config.max_flows, config.max_hosts, self.changes, self._connections, named
+        )
         self._tcp = TcpObserver(
             answer_timeout_us,
             config.max_flows,
@@ -110,6 +114,7 @@ class Sensor:
             self.changes,
             self._connections,
             self._echo.answers,
+            named,
         )
         self._sctp = SctpObserver(answer_timeout_us, config.max_hosts)
         self._ip_protocols = IpProtocolObserver(answer_timeout_us, config.max_hosts)
@@ -118,6 +123,7 @@ class Sensor:
         self._segment = SegmentObserver(
             SegmentLimits(answer_timeout_us, self._memory_us, learning_us, config.max_hosts, config.dns_queries),
             self._arp.hear,
+            named,
         )
         self._observers: tuple[_Observer, ...] = (  # in the order in which they state their facts
             self._echo,

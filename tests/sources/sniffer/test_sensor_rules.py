@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 
 from siemd.sources.sniffer.packet import ACK, FIN, PSH, SYN, URG
-from support.conversation import ATTACKER, VICTIM, Script, Wire, hardware, incidents_of, played, rules_raised, twice
+from support.conversation import (
+    ATTACKER,
+    VICTIM,
+    Script,
+    Wire,
+    hardware,
+    incidents_of,
+    played,
+    raw,
+    rules_raised,
+    twice,
+)
+from support.messages import AAAA, A, record, resolve
 
 NONE, WRONG, RIGHT = (68, 52), (84, 52), (84, 28)
 
@@ -260,6 +272,18 @@ def browser_with_happy_eyeballs(wire: Wire) -> None:
         wire.connection("192.0.2.5", f"203.{number}.113.80", 443)
 
 
+def sites_of_one_network_that_ipv6_does_not_reach(wire: Wire) -> None:
+    """A content network: every address of every site was told by a name server."""
+    for number in range(60):
+        six, four = f"2001:db8:77::{number + 1:x}", f"203.{number}.113.80"
+        resolve(wire, "192.0.2.5", f"www.site{number}.com", [record(AAAA, raw(six))], kind=AAAA)
+        resolve(wire, "192.0.2.5", f"www.site{number}.com", [record(A, raw(four))])
+        wire.udp("2001:db8::5", wire.fresh_port(), six, 443, bytes(1200))  # QUIC
+        wire.unanswered("2001:db8::5", six, 443, syns=2)
+        wire.connection("192.0.2.5", four, 443)
+        wire.wait(2)
+
+
 def browser_that_gives_up_the_slower_family(wire: Wire) -> None:
     for number in range(60):
         source_port, seq = wire.fresh_port(), wire.fresh_seq()
@@ -399,6 +423,7 @@ BENIGN: list[Script] = [
     monitoring,
     network_outage_seen_by_monitoring,
     browser_with_happy_eyeballs,
+    sites_of_one_network_that_ipv6_does_not_reach,
     browser_that_gives_up_the_slower_family,
     peer_to_peer,
     closed_service_with_retries,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from siemd.sources.sniffer.observers.connections import Key
+from siemd.sources.sniffer.observers.named import NamedAddresses
 from siemd.sources.sniffer.observers.tcp_facts import TcpFacts
 from siemd.sources.sniffer.observers.tcp_flow import ANSWERED, DONE, LATE, ODD, SENT, TcpFlow
 from siemd.sources.sniffer.state import Aging, Pending
@@ -13,10 +14,10 @@ Target = tuple[bytes, bytes, int, int]  # source, destination, port, vlan
 class Attempts:
     """Tells TcpFacts what failed. Ports that lately accepted a connection from the same source fail nobody."""
 
-    def __init__(self, answer_timeout_us: int, max_flows: int, max_hosts: int) -> None:
+    def __init__(self, answer_timeout_us: int, max_flows: int, max_hosts: int, named: NamedAddresses) -> None:
         self._pending: Pending[Key, TcpFlow] = Pending(answer_timeout_us, max_flows)
         self._accepted: Aging[Target, bool] = Aging(max_hosts)
-        self.facts = TcpFacts(max_hosts)
+        self.facts = TcpFacts(max_hosts, named)
 
     def began(self, key: Key, flow: TcpFlow, now_us: int) -> None:
         """A first packet, which an answer may follow."""

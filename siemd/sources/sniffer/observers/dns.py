@@ -20,6 +20,7 @@ from siemd.sources.sniffer.dns import (
 )
 from siemd.sources.sniffer.facts import MAX_LISTED, Held, Tally, address, fact
 from siemd.sources.sniffer.observers.dns_names import DnsNames, Question
+from siemd.sources.sniffer.observers.named import NamedAddresses
 from siemd.sources.sniffer.packet import Packet
 from siemd.sources.sniffer.state import Aging, Deadlines
 from siemd.sources.sniffer.suffixes import PRIVATE_TOPS, Labels, registered
@@ -68,8 +69,10 @@ class DnsLimits(NamedTuple):
 class DnsObserver:
     """States `dns_query`, `dns_names`, `nxdomain` and `not_dns`. feed takes messages of port 53, of UDP or TCP."""
 
-    def __init__(self, limits: DnsLimits) -> None:
+    def __init__(self, limits: DnsLimits, named: NamedAddresses) -> None:
+        """named: is told the addresses in answers."""
         cap = limits.cap
+        self._named = named
         self._state_queries = limits.queries
         self._questions: Aging[_Key, Question] = Aging(cap)
         self._deadlines: Deadlines[tuple[_Key, Question]] = Deadlines(limits.answer_timeout_us, cap)
@@ -121,6 +124,9 @@ class DnsObserver:
         question.waiting = False
         question.time_us = packet.time_us
         self._names.answered(key, question.domain, packet.payload_length)
+        for record in message.answers:
+            if record.record_type in (A, AAAA):
+                self._named.tell(record.data, packet.vlan)
         self._count(key, question, code)
         self._hold(key, question, code, message.answers)
 
@@ -188,6 +194,7 @@ class DnsObserver:
         self._questions.age()
         self._clients.age()
         self._names.age()
+        self._named.age()
 
     def counters(self) -> dict[str, int]:
         """Sizes and losses."""
@@ -201,6 +208,7 @@ class DnsObserver:
             "dns_failures_lost": self._failed.lost,
             "dns_foreign_lost": self._foreign.lost + self._foreign.held_back,
             **self._names.counters(),
+            **self._named.counters(),
         }
 
 

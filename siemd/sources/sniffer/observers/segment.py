@@ -10,6 +10,7 @@ from siemd.sources.sniffer.observers.claims import ClaimObserver
 from siemd.sources.sniffer.observers.devices import DeviceObserver
 from siemd.sources.sniffer.observers.dns import DNS_PORT, DnsLimits, DnsObserver
 from siemd.sources.sniffer.observers.name_answers import SERVICES, NameAnswerObserver
+from siemd.sources.sniffer.observers.named import NamedAddresses
 from siemd.sources.sniffer.observers.offers import (
     DHCP_SERVER_PORT,
     DHCPV6_CLIENT_PORT,
@@ -40,8 +41,8 @@ class SegmentLimits(NamedTuple):
 class SegmentObserver:
     """The observers of local protocols behind one interface."""
 
-    def __init__(self, limits: SegmentLimits, heard: Callable[[bytes, int], None]) -> None:
-        """heard: is told of addresses (with their VLAN) that a server gives to a host."""
+    def __init__(self, limits: SegmentLimits, heard: Callable[[bytes, int], None], named: NamedAddresses) -> None:
+        """heard: is told of addresses (with their VLAN) that a server gives to a host. named: of those in answers."""
         cap = limits.cap
         self._heard = heard
         self._claims = ClaimObserver(cap)
@@ -49,7 +50,7 @@ class SegmentObserver:
         self._offers = OfferObserver()
         self._names = NameAnswerObserver(cap)
         self._payloads = PayloadObserver(cap)
-        self._dns = DnsObserver(DnsLimits(limits.answer_timeout_us, limits.memory_us, cap, limits.dns_queries))
+        self._dns = DnsObserver(DnsLimits(limits.answer_timeout_us, limits.memory_us, cap, limits.dns_queries), named)
 
     def arp(self, packet: Packet, now_us: int) -> None:
         """Look at an ARP packet."""

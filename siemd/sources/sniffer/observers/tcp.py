@@ -7,6 +7,7 @@ from siemd.sources.sniffer.observers.applications import ApplicationObserver, Ap
 from siemd.sources.sniffer.observers.attempts import Attempts
 from siemd.sources.sniffer.observers.beacons import BeaconObserver, Pings
 from siemd.sources.sniffer.observers.connections import ConnectionRecords, Key, Traffic
+from siemd.sources.sniffer.observers.named import NamedAddresses
 from siemd.sources.sniffer.observers.os_probes import SHORTEST_HEADER, OsProbes
 from siemd.sources.sniffer.observers.service_probes import ServiceProbes
 from siemd.sources.sniffer.observers.ssh import SshObserver
@@ -42,13 +43,14 @@ class TcpObserver:
         changes: Changes,
         records: ConnectionRecords,
         pings: Pings,
+        named: NamedAddresses,
     ) -> None:
         """changes: what `feed` said of flows holds until its number changes. records: are told of connections."""
         self.read_from = 0  # see READ_LATER in feed
         self.traffic: Traffic | None = None  # of the newest packet's flow, in its direction
         self._records = records
         self._flows: Aging[Key, TcpFlow] = Aging(max_flows, changes, self._forgotten)
-        self._attempts = Attempts(answer_timeout_us, max_flows, max_hosts)
+        self._attempts = Attempts(answer_timeout_us, max_flows, max_hosts, named)
         self._numbers: Aging[tuple[bytes, bytes, int, str], tuple[int, int]] = Aging(max_hosts)
         self.os_probes = OsProbes(max_hosts)
         self.services = ServiceProbes(max_hosts)

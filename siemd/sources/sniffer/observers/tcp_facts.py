@@ -17,6 +17,7 @@ from siemd.sources.sniffer.facts import (
 )
 from siemd.sources.sniffer.observers.backlog import Backlog
 from siemd.sources.sniffer.observers.decoys import Decoys
+from siemd.sources.sniffer.observers.named import NamedAddresses
 from siemd.sources.sniffer.observers.tcp_checks import TcpChecks
 from siemd.sources.sniffer.state import Aging
 
@@ -41,7 +42,8 @@ class _Peers(msgspec.Struct, gc=False):
 class TcpFacts:
     """Gathers failures and states `tcp_probe`; beside them what the victim has of them, and what did not fail."""
 
-    def __init__(self, cap: int) -> None:
+    def __init__(self, cap: int, named: NamedAddresses) -> None:
+        self._named = named
         self._tally = Tally(cap)
         self.backlog = Backlog(cap)
         self._peers: Aging[tuple[bytes, bytes, int], _Peers] = Aging(cap)
@@ -97,6 +99,7 @@ class TcpFacts:
                         "destination_ports": ports,
                         "destination_network": network(destination),
                         "success_percent": percent,
+                        "named": self._named.knows(destination, vlan),
                         "alike_sources": alike,
                         "vlan": vlan,
                     },

@@ -9,6 +9,7 @@ from siemd.sources.sniffer.facts import UDP_STREAM, Tally, address, fact, networ
 from siemd.sources.sniffer.observers.connections import Connection, ConnectionRecords, Key, Traffic
 from siemd.sources.sniffer.observers.decoys import Decoys
 from siemd.sources.sniffer.observers.floods import UdpRates
+from siemd.sources.sniffer.observers.named import NamedAddresses
 from siemd.sources.sniffer.observers.udp_shapes import WELL_KNOWN, no_probe
 from siemd.sources.sniffer.packet import ICMP, UDP, Packet
 from siemd.sources.sniffer.state import SETTLED, UNSETTLED, Aging, Changes, Deadlines
@@ -51,11 +52,18 @@ class UdpObserver:
     """States `udp_probe` and `udp_rate`. feed takes UDP packets, unreachable the ICMP errors that quote one."""
 
     def __init__(
-        self, answer_timeout_us: int, cap: int, max_hosts: int, changes: Changes, records: ConnectionRecords
+        self,
+        answer_timeout_us: int,
+        cap: int,
+        max_hosts: int,
+        changes: Changes,
+        records: ConnectionRecords,
+        named: NamedAddresses,
     ) -> None:
         """changes, records: as TcpObserver's."""
         self.traffic: Traffic | None = None  # of the newest packet's flow, in its direction
         self._records = records
+        self._named = named
         self._flows: Aging[Key, _Flow] = Aging(cap, changes, self._forgotten)
         self._known: Aging[tuple[bytes, bytes, int, int], bool] = Aging(cap, changes)
         self._asked_many: Aging[tuple[bytes, int, int], bool] = Aging(max_hosts)  # address, port, VLAN
@@ -172,6 +180,7 @@ class UdpObserver:
                             "outcome": outcome,
                             "destination_ports": ports,
                             "destination_network": network(destination),
+                            "named": self._named.knows(destination, vlan),
                             "alike_sources": alike,
                             "vlan": vlan,
                         },
