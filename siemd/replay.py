@@ -178,6 +178,9 @@ def _capture_events(file: BinaryIO, config: Config, result: FileResult) -> Itera
     result.notes = {"malformed": decoder.malformed, "truncated": decoder.truncated, "unknown": decoder.unknown}
     if damage:
         raise damage
+    if decoder.foreign_links and decoder.unknown == result.packets:
+        links = ", ".join(map(str, sorted(decoder.foreign_links)))
+        raise ValueError(f"packets of a link type that is not supported ({links})")
 
 
 def _line(alert: Alert, path: str) -> dict[str, Any]:

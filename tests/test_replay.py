@@ -172,3 +172,12 @@ def test_compressed_files_are_read_as_far_as_they_go(tmp_path: Path, ruleset: Ru
     assert "decompress it first" in run([path], ruleset)[2]
     path.write_bytes(gzip.compress(b""))
     assert run([path], ruleset)[0] == 2
+
+
+def test_a_capture_of_a_link_that_is_not_supported(tmp_path: Path, ruleset: Ruleset) -> None:
+    path = tmp_path / "wireless.pcap"
+    records = b"".join(struct.pack("<IIII", 1_790_000_000, number, 40, 40) + bytes(40) for number in range(3))
+    path.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 127) + records)
+    code, alerts, told = run([path], ruleset)
+    assert (code, alerts) == (2, [])
+    assert "3 packets" in told and "link type that is not supported (127)" in told

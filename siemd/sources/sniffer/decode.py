@@ -58,6 +58,7 @@ PROTOCOLS: dict[int, Layer] = {
     SCTP: transport.sctp,
 }
 
+MAX_FOREIGN_LINKS = 8
 MAX_TUNNELS = 4  # within one another
 
 _UNDECODED = -1  # the `protocol` of a packet until its network layer is known
@@ -70,6 +71,7 @@ class Decoder:
     gives a packet with what was readable: ports if they were there; `header_length` 0 (and so no flags) for TCP
     without its first 16 bytes, `icmp_type` -1 for ICMP.
     malformed, truncated, unknown, duplicates: frames. A payload cut by the snap length is not `truncated`.
+    foreign_links: link types that are not read, some of them if there are many; frames of these are `unknown`.
     fragments: frames that are part of a fragmented datagram, the first part included. A TCP header that the first part
     cuts is told whole with the part that completes it.
     """
@@ -79,6 +81,7 @@ class Decoder:
         self.malformed = 0
         self.truncated = 0
         self.unknown = 0
+        self.foreign_links: set[int] = set()
         self.duplicates = 0
         self.fragments = 0
         self.cut_headers = CutHeaders()
@@ -114,6 +117,8 @@ class Decoder:
         layer = LINK_TYPES.get(frame.link_type)
         if layer is None:
             self.unknown += 1
+            if len(self.foreign_links) < MAX_FOREIGN_LINKS:
+                self.foreign_links.add(frame.link_type)
             return None
         packet = Packet(frame.time_us, frame.length, _UNDECODED, b"", b"")
         self._fill(layer, packet, frame.data, 0, max(frame.length, len(frame.data)))
