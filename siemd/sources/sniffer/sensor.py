@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec import Meta
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.observers.applications import ApplicationsConfig
 from siemd.sources.sniffer.observers.arp import ArpObserver
+from siemd.sources.sniffer.observers.attempts import Refusal
 from siemd.sources.sniffer.observers.connections import ConnectionRecords, Traffic
 from siemd.sources.sniffer.observers.cut_headers import CutHeaderObserver
 from siemd.sources.sniffer.observers.dns import DNS_PORT
@@ -150,6 +151,14 @@ class Sensor:
     def read_from(self) -> int:
         """Behind READ_LATER: the sequence number from which on the newest packet's direction is read."""
         return self._tcp.read_from
+
+    def refused(self, tries: Sequence[Refusal]) -> int:
+        """See TcpObserver.refused. For between two packets that are fed: none of the tries may move the clock."""
+        return self._tcp.refused(tries)
+
+    def room(self) -> int:
+        """How many TCP flows can begin before anything is forgotten or judged early."""
+        return self._tcp.room()
 
     def clock(self) -> Clock:
         """How the sensor's clock stands."""

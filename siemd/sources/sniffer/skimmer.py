@@ -1,5 +1,6 @@
 """Passes over the packets of settled flows: of them every observer is sure to learn nothing, so none becomes an object.
 
+Nor do those of tries that were refused at once (see refusals): the sensor is told of these in their place.
 That changes no fact: whatever could (a flow's end, an interface's clock, something forgotten) makes packets be looked
 at that would otherwise be passed over. To look is always right.
 """
@@ -12,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from siemd.events import NetworkEvent
+from siemd.sources.sniffer import refusals
 from siemd.sources.sniffer.columns import Columns
 from siemd.sources.sniffer.decode import Decoder
 from siemd.sources.sniffer.frames import FrameBatch, Mask
 from siemd.sources.sniffer.packet import FIN, RST, SYN, TCP, Packet
+from siemd.sources.sniffer.refusals import Refusals
 from siemd.sources.sniffer.sensor import SET_BACK_US, Sensor
 from siemd.sources.sniffer.settled import Learnt, Settled
 from siemd.sources.sniffer.state import READ, READ_LATER, SETTLED, UNSETTLED
@@ -45,7 +48,8 @@ class Skimmer:
         facts: list[NetworkEvent] = []
         at = 0
         while at < len(batch):
-            piece = slice(at, at + _PIECE if self._learns else len(batch))
+            whole = not self._learns and self._sensor.room() > len(batch)
+            piece = slice(at, len(batch) if whole else at + _PIECE)
             at = piece.stop
             facts += self._feed(batch.only(piece), columns.only(piece))
         return facts
@@ -54,10 +58,15 @@ class Skimmer:
         if self._sensor.changes.number != self._number:
             self.forget()
         skipped, said = self._settled.skipped(columns)
-        if skipped.any():
-            skipped &= ~self._tells_time(batch, columns.plain)
-        self._learns = int(np.count_nonzero(skipped)) < _MOST * len(batch)
-        return self._sensor.feed(self._packets(batch, columns, skipped, said))
+        found = refusals.none(len(batch))
+        refused = refusals.may_be_any(columns) and self._sensor.room() > len(batch)
+        if refused or skipped.any():
+            tells, ticks = self._tells_time(batch, columns.plain)
+            skipped &= ~tells
+            if refused:
+                found = refusals.find(batch, columns, ~(skipped | tells), np.cumsum(ticks | ~columns.plain))
+        self._learns = int(np.count_nonzero(skipped | found.frames)) < _MOST * len(batch)
+        return self._sensor.feed(self._packets(batch, columns, skipped, said, found))
 
     def forget(self) -> None:
         """Nothing is settled: the sensor was fed beside this."""
@@ -70,18 +79,20 @@ class Skimmer:
         return taken
 
     def _packets(
-        self, batch: FrameBatch, columns: Columns, skipped: Mask, said: npt.NDArray[np.uint8]
+        self, batch: FrameBatch, columns: Columns, skipped: Mask, said: npt.NDArray[np.uint8], refused: Refusals
     ) -> Iterator[Packet]:
         """What of a batch must be looked at; learns which flows are settled while the sensor takes it.
 
         Should something happen that makes doubtful what was learnt before, nothing more is passed over.
         """
         sensor, changes, number = self._sensor, self._sensor.changes, self._number
-        wanted = np.flatnonzero(~skipped)
+        wanted = np.flatnonzero(~(skipped | refused.frames))
         chosen = batch.only(wanted)
         about = zip(wanted.tolist(), columns.plain[wanted].tolist(), said[wanted].tolist(), strict=True)
         learnt: list[Learnt] = []
         for (index, plain, before), packet in zip(about, self._decoder.decode_each(chosen), strict=True):
+            if refused.next < index:
+                yield from self._refused(batch, refused, index)
             if packet is None:
                 continue
             self._taken += 1
@@ -97,8 +108,9 @@ class Skimmer:
                 continue
             self._count(columns, batch, np.flatnonzero(skipped[:index]))
             self.forget()
-            yield from self._all(batch.only(slice(index + 1, len(batch))))
+            yield from self._rest(batch, refused, index + 1)
             return
+        yield from self._refused(batch, refused, len(batch))
         self._count(columns, batch, np.flatnonzero(skipped))
         self._settled.settle(columns, learnt)
 
@@ -108,14 +120,33 @@ class Skimmer:
         self.skipped += len(skipped)
         self._taken += len(skipped)
 
-    def _all(self, batch: FrameBatch) -> Iterator[Packet]:
-        for packet in self._decoder.decode_each(batch):
+    def _rest(self, batch: FrameBatch, refused: Refusals, begin: int) -> Iterator[Packet]:
+        """Everything from frame `begin` on."""
+        wanted = np.flatnonzero(~refused.frames[begin:]) + begin
+        for index, packet in zip(wanted.tolist(), self._decoder.decode_each(batch.only(wanted)), strict=True):
+            if refused.next < index:
+                yield from self._refused(batch, refused, index)
             if packet is not None:
                 self._taken += 1
                 yield packet
+        yield from self._refused(batch, refused, len(batch))
 
-    def _tells_time(self, batch: FrameBatch, plain: Mask) -> Mask:
-        """The frames without which the sensor's clock would go otherwise.
+    def _refused(self, batch: FrameBatch, refused: Refusals, index: int) -> Iterator[Packet]:
+        """Tell the sensor what was refused before a frame; of flows that it knows it gets the packets."""
+        while tries := refused.before(index):
+            done = self._sensor.refused(tries)
+            self._taken += 2 * done
+            refused.passed(done)
+            if done == len(tries):
+                return
+            for packet in self._decoder.decode_each(batch.only(np.asarray(refused.pair()))):
+                if packet is not None:
+                    self._taken += 1
+                    yield packet
+            refused.passed(1)
+
+    def _tells_time(self, batch: FrameBatch, plain: Mask) -> tuple[Mask, Mask]:
+        """(The frames without which the sensor's clock would go otherwise, those that begin a tick).
 
         Those that begin a tick, that are older than one before them, the newest before such a one, and the newest of
         all; every one where times leap.
@@ -123,18 +154,18 @@ class Skimmer:
         clock = self._sensor.clock()
         times = batch.times_us + clock.offset_us
         if times.min() < clock.now_us - SET_BACK_US or times.max() > clock.now_us + _LARGEST_STEP_US:
-            return np.ones(len(times), dtype=np.bool_)
+            return np.ones(len(times), dtype=np.bool_), np.ones(len(times), dtype=np.bool_)
         # The sensor's clock is between these two: frames that are not plain may be no packets.
         newest_of_all = np.maximum.accumulate(np.concatenate(([clock.now_us], times)))[:-1]
         newest = np.maximum.accumulate(np.concatenate(([clock.now_us], np.where(plain, times, clock.now_us))))
-        tells = newest[1:] // clock.tick_us > newest[:-1] // clock.tick_us
+        ticks = newest[1:] // clock.tick_us > newest[:-1] // clock.tick_us
         behind = times < newest_of_all
-        tells |= behind
+        tells = ticks | behind
         rises = np.where(newest[1:] > newest[:-1], np.arange(len(times)), 0)
         last_rise = np.maximum.accumulate(rises)
         tells[last_rise[behind]] = True
         tells[last_rise[-1]] = True
-        return tells
+        return tells, ticks
 
 
 def _is_odd(packet: Packet) -> bool:

@@ -56,6 +56,14 @@ class Aging(Generic[K, V]):
                 self.put(key, value)
         return value
 
+    def holds(self, key: K) -> bool:
+        """Whether there is a value, which thereby does not count as used."""
+        return key in self._young or key in self._old
+
+    def room(self) -> int:
+        """How many more can be put before the next generation."""
+        return self._half - len(self._young) - 1
+
     def put(self, key: K, value: V) -> None:
         """Set a value."""
         self._young[key] = value
@@ -140,6 +148,10 @@ class Pending(Generic[K, V]):
     def drop(self, key: K) -> None:
         """Nothing is left to be judged."""
         self._queue.pop(key, None)
+
+    def holds(self, key: K) -> bool:
+        """Whether something with this key waits."""
+        return key in self._queue
 
     def room(self) -> int:
         """How many more can wait."""

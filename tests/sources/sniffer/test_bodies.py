@@ -9,14 +9,14 @@ from functools import partial
 import msgspec
 import pytest
 
-from siemd.sources.sniffer.decode import Decoder
 from siemd.sources.sniffer.packet import Frame, Packet
-from siemd.sources.sniffer.sensor import Sensor, SensorConfig
+from siemd.sources.sniffer.sensor import SensorConfig
 from siemd.sources.sniffer.stream import Stream
 from siemd.units import Seconds
 from support.conversation import only, played
+from support.same import in_batches, one_by_one
 from support.streams import Turn, http, mix_up, talk, without
-from support.traffic import batch_of, frame_of, split
+from support.traffic import frame_of
 
 FEW, MANY = 8, 60  # connections
 
@@ -52,11 +52,10 @@ def browsing(seed: int, connections: int) -> list[Packet]:
 
 def compare(frames: Sequence[Frame], seed: int, config: SensorConfig | None = None) -> Stream:
     """The stream that took them in batches and stated what a sensor did that was fed each."""
-    decoder, sensor = Decoder(), Sensor(config or SensorConfig())
-    alone = [fact for frame in frames for fact in sensor.feed(decoder.decode([frame]))] + sensor.finish()
-    stream = Stream(Sensor(sensor.config))
-    batched = [fact for piece in split(frames, random.Random(seed), 700) for fact in stream.feed(batch_of(piece))]
-    assert batched + stream.sensor.finish() == alone
+    config = config or SensorConfig()
+    alone, _ = one_by_one(frames, config)
+    batched, _, stream = in_batches(frames, config, seed, 700)
+    assert batched == alone
     assert only(alone, "http_request")
     return stream
 

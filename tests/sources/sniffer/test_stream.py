@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import struct
 from pathlib import Path
 
@@ -19,36 +18,12 @@ from siemd.sources.sniffer.pcapfile import read_frames
 from siemd.sources.sniffer.sensor import Sensor, SensorConfig
 from siemd.sources.sniffer.stream import MIN_BATCH, Stream
 from siemd.units import Seconds
-from support.traffic import START_US, Chatter, batch_of, ip, split, tcp, udp
+from support.same import in_batches, one_by_one
+from support.traffic import START_US, Chatter, batch_of, ip, tcp, udp
 
 # Small enough that much is forgotten, which may not depend on batches either.
 SMALL = SensorConfig(max_flows=1024, max_hosts=256, memory_s=Seconds(20))
 HOST, PEER = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))
-
-
-def one_by_one(frames: list[Frame], config: SensorConfig) -> tuple[list[NetworkEvent], dict[str, int]]:
-    """The facts, and what the sensor holds at the end."""
-    decoder, sensor = Decoder(), Sensor(config)
-    facts = []
-    for frame in frames:
-        packet = decoder.decode_layers(frame)
-        if packet is not None:
-            facts += sensor.feed([packet])
-    counters = {**sensor.counters(), "malformed": decoder.malformed, "truncated": decoder.truncated}
-    return facts + sensor.finish(), counters
-
-
-def in_batches(
-    frames: list[Frame], config: SensorConfig, seed: int, largest: int
-) -> tuple[list[NetworkEvent], dict[str, int], Stream]:
-    """The same through batches of random sizes."""
-    stream = Stream(Sensor(config))
-    facts = []
-    for piece in split(frames, random.Random(seed), largest):
-        facts += stream.feed(batch_of(piece))
-    decoder = stream.decoder
-    counters = {**stream.sensor.counters(), "malformed": decoder.malformed, "truncated": decoder.truncated}
-    return facts + stream.sensor.finish(), counters, stream
 
 
 def test_captures_give_the_same_facts(corpus: Path) -> None:

@@ -9,6 +9,8 @@ from siemd.sources.sniffer.observers.tcp_flow import ANSWERED, DONE, LATE, ODD, 
 from siemd.sources.sniffer.state import Aging, Pending
 
 Target = tuple[bytes, bytes, int, int]  # source, destination, port, vlan
+# key, the key of the other direction, whether the SYN was made by hand, its sequence number and time in microseconds
+Refusal = tuple[Key, Key, bool, int, int]
 
 
 class Attempts:
@@ -64,6 +66,14 @@ class Attempts:
         """Wait no longer."""
         for key, flow in self._pending.rest():
             self.judge(key, flow)
+
+    def waits(self, key: Key) -> bool:
+        """Whether something with this key is still to be judged."""
+        return self._pending.holds(key)
+
+    def room(self) -> int:
+        """How many more can wait without any being judged early."""
+        return self._pending.room()
 
     def age(self) -> None:
         """Forget what was not used for a generation."""

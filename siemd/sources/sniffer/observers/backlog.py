@@ -28,7 +28,10 @@ class _Unfinished(msgspec.Struct, gc=False):
         if self.sources is None:
             self.sources = {self.source}
         if len(self.sources) < MAX_TARGETS:
-            self.sources |= other.sources or {other.source}
+            if other.sources is None:
+                self.sources.add(other.source)
+            else:
+                self.sources |= other.sources
 
     def source_count(self) -> int:
         return 1 if self.sources is None else len(self.sources)

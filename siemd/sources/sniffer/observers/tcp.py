@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.observers.applications import ApplicationObserver, ApplicationsConfig
-from siemd.sources.sniffer.observers.attempts import Attempts
+from siemd.sources.sniffer.observers.attempts import Attempts, Refusal
 from siemd.sources.sniffer.observers.beacons import BeaconObserver, Pings
 from siemd.sources.sniffer.observers.connections import ConnectionRecords, Key, Traffic
 from siemd.sources.sniffer.observers.named import NamedAddresses
@@ -87,6 +89,31 @@ class TcpObserver:
         self._backward(reverse, flow, packet, now_us)
         self.traffic = flow.count_received(packet)
         return self._settled(flow, False)
+
+    def refused(self, tries: Sequence[Refusal]) -> int:
+        """SYNs and their refusals, which `feed` need not see; returns how many it took: the next one it must see.
+
+        There must be `room` for all, or it would change what is forgotten when.
+        """
+        flows = self._flows
+        for done, (key, reverse, by_hand, seq, time_us) in enumerate(tries):
+            if flows.holds(reverse) or self._attempts.waits(key):
+                return done
+            before = flows.get(key)
+            if before is not None:
+                if before.state != DONE:
+                    return done
+                if before.seq == seq and not before.midstream and not before.recorded:
+                    continue  # seen before
+                before.state = GONE
+            flow = TcpFlow(DONE, "syn" if by_hand else "connect", seq, time_us)
+            flows.put(key, flow)
+            self._attempts.failed(key, flow.probe, "refused", time_us)
+        return len(tries)
+
+    def room(self) -> int:
+        """How many flows can begin before anything is forgotten or judged early."""
+        return min(self._flows.room(), self._attempts.room())
 
     def _settled(self, flow: TcpFlow, forward: bool) -> int:
         level = settled(flow, forward)
@@ -282,8 +309,7 @@ class TcpObserver:
 
     def _complete(self, key: Key, flow: TcpFlow) -> None:
         flow.state = OPEN
-        target = (key[0], key[2], key[3], key[4])
-        self._attempts.accepted(target)
+        self._attempts.accepted((key[0], key[2], key[3], key[4]))
 
     def _end(self, key: Key, flow: TcpFlow, packet: Packet, forward: bool, now_us: int) -> None:
         """A RST."""

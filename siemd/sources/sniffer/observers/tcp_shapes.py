@@ -5,6 +5,7 @@ from __future__ import annotations
 from siemd.sources.sniffer.packet import ACK, FIN, PSH, URG, Packet
 
 TCP_FLAGS = 0x3F  # without the ECN bits
+TINY_WINDOWS = (1, 3, 4, 16, 63, 512)
 
 
 def raw_syn(packet: Packet) -> bool:
@@ -16,7 +17,7 @@ def raw_syn(packet: Packet) -> bool:
     header_length, window = packet.header_length, packet.window
     if header_length <= 20:
         return True
-    return (header_length == 24 and (window % 1024 == 0 or window == 65535)) or window in (1, 3, 4, 16, 63, 512)
+    return (header_length == 24 and (window % 1024 == 0 or window == 65535)) or window in TINY_WINDOWS
 
 
 def odd_probe(packet: Packet, flags: int) -> str:
