@@ -75,3 +75,12 @@ def test_honest_announcements_are_none(script: Script) -> None:
     packets = played(script)
     assert rules_raised(packets) == []
     assert rules_raised(twice(packets)) == []
+
+
+def test_a_quick_sweep_of_addresses_that_nobody_has() -> None:
+    """No answer is seen to any request: there is none, or the sensor sees only what goes to all."""
+    wire = Wire()
+    for last in range(100, 131):
+        wire.arp("192.0.2.66", f"192.0.2.{last}")
+        wire.wait(0.05)
+    assert rules_raised(wire.packets) == ["arp_sweep"]
