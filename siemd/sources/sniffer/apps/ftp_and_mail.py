@@ -28,9 +28,12 @@ class LoginDissector(LineDissector):
         self.waiting = False  # for the answer to a try
         self.upgrading = False  # for the answer to STARTTLS
         self.steps: list[str] = []  # what the client's next lines are: user, password or both
+        self._time_us = 0  # of the newest line
+        self._tried_user = ""  # of the newest try
 
     def line(self, from_client: bool, line: bytes, time_us: int) -> None:
         """One command, response of an exchange, or reply."""
+        self._time_us = time_us
         if not from_client:
             self.reply(line, time_us)
         elif self.steps:
@@ -55,8 +58,14 @@ class LoginDissector(LineDissector):
         self.sasl_line(line)
 
     def tried(self, user: str, method: str, *, cleartext: bool = True) -> None:
-        """The client has said all that the server needs to answer a try."""
-        self.user, self.method, self.cleartext, self.waiting = user, method, cleartext, True
+        """The client has said all that the server needs to answer a try; one before it was refused out of sight."""
+        if self.waiting:
+            before = self._tried_user
+            self.gathering.login(
+                self.peers, self.service, "failure", before, self.method, self.cleartext, self._time_us
+            )
+        self.user = self._tried_user = user
+        self.method, self.cleartext, self.waiting = method, cleartext, True
 
     def answered(self, good: bool, time_us: int) -> None:
         """The server's answer to a try."""

@@ -44,6 +44,8 @@ def identify(data: bytes, server_port: int, *, from_start: bool) -> Spoken | Non
     if _TELNET.match(head):
         return Spoken("telnet", None)
     service = _BY_PORT.get(server_port)
+    if head == b"USER " and service in ("ftp", "pop3"):
+        return Spoken(service, True)  # the server's greeting was not seen
     if service == "telnet" or (service and not from_start and data.isascii()):
         return Spoken(service, None)
     return None

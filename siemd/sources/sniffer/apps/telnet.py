@@ -30,6 +30,7 @@ class TelnetDissector(Dissector):
         self._asked = ""  # user or password: what the server waits for
         self._user = ""
         self._waiting = False
+        self._heard_client = False
 
     @property
     def held(self) -> int:
@@ -42,6 +43,7 @@ class TelnetDissector(Dissector):
         if not data:
             return
         if from_client:
+            self._heard_client = True
             self._types(data)
         else:
             self._said = (self._said + data)[-_KEPT:]
@@ -71,6 +73,8 @@ class TelnetDissector(Dissector):
 
     def _hears(self, time_us: int) -> None:
         said = self._said
+        if not self._heard_client and _REFUSES.search(said):
+            self._waiting, self._said = True, b""  # only the server's side is seen: a login failed all the same
         if self._waiting and _REFUSES.search(said):
             self._state("failure", time_us)
         asks_user = _ASKS_USER.search(said) and not re.search(rb"last login:\s*$", said, re.IGNORECASE)
