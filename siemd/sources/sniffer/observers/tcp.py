@@ -26,7 +26,7 @@ from siemd.sources.sniffer.observers.tcp_flow import (
     first_number,
     settled,
 )
-from siemd.sources.sniffer.observers.tcp_shapes import TCP_FLAGS, odd_probe, raw_syn
+from siemd.sources.sniffer.observers.tcp_shapes import TCP_FLAGS, Numbers, odd_probe, raw_syn
 from siemd.sources.sniffer.packet import ACK, FIN, ICMP, RST, SYN, Packet
 from siemd.sources.sniffer.state import READ_LATER, UNSETTLED, Aging, Changes
 
@@ -53,7 +53,7 @@ class TcpObserver:
         self._records = records
         self._flows: Aging[Key, TcpFlow] = Aging(max_flows, changes, self._forgotten)
         self._attempts = Attempts(answer_timeout_us, max_flows, max_hosts, named)
-        self._numbers: Aging[tuple[bytes, bytes, int, str], tuple[int, int]] = Aging(max_hosts)
+        self._numbers = Numbers(max_hosts)
         self.os_probes = OsProbes(max_hosts)
         self.services = ServiceProbes(max_hosts)
         self.ssh = SshObserver(answer_timeout_us, max_hosts)
@@ -153,18 +153,12 @@ class TcpObserver:
         """Wait for the answer to a packet that opens nothing; False if it is more likely a connection's."""
         alike = False
         if probe in ("ack", "maimon"):
-            alike = self._alike((key[0], b"", key[4], probe), packet.seq, packet.ack)  # as of a sweep
-            alike = self._alike((key[0], key[2], key[4], probe), packet.seq, packet.ack) or alike
+            alike = self._numbers.alike((key[0], b"", key[4], probe), packet.seq, packet.ack)  # as of a sweep
+            alike = self._numbers.alike((key[0], key[2], key[4], probe), packet.seq, packet.ack) or alike
             if packet.payload_length and not alike:
                 return False
         self._begin(key, packet, now_us, probe, odd=True, alike=alike)
         return True
-
-    def _alike(self, pair: tuple[bytes, bytes, int, str], seq: int, ack: int) -> bool:
-        """Whether the probe before of this kind had the same sequence or acknowledgement number."""
-        before = self._numbers.get(pair)
-        self._numbers.put(pair, (seq, ack))
-        return before is not None and (before[0] == seq or before[1] == ack)
 
     def _orphan_reset(self, reverse: Key, packet: Packet) -> None:
         """A RST to a flow of which nothing was seen: perhaps the answer to a probe that takes another way."""
@@ -174,9 +168,9 @@ class TcpObserver:
             return
         if packet.flags & ACK:
             if packet.seq == 0 and packet.window == 0:  # what a closed port answers a SYN (RFC 9293, 3.10.7.1)
-                alike = self._alike((attacker, victim, vlan, "syn?"), packet.ack, packet.ack)
+                alike = self._numbers.alike((attacker, victim, vlan, "syn?"), packet.ack, packet.ack)
                 self._attempts.failed(reverse, "syn" if alike else "connect", "refused", packet.time_us)
-        elif packet.seq and self._alike((attacker, victim, vlan, "ack?"), packet.seq, packet.seq):
+        elif packet.seq and self._numbers.alike((attacker, victim, vlan, "ack?"), packet.seq, packet.seq):
             self._attempts.failed(reverse, "ack", "refused", packet.time_us)
 
     # a packet from who sent the first one

@@ -1,8 +1,9 @@
-"""The shapes of lone TCP packets: which ones programs make by hand, and for what kind of scan."""
+"""The shapes of lone TCP packets: which ones programs make by hand, for what kind of scan, and by what numbers."""
 
 from __future__ import annotations
 
 from siemd.sources.sniffer.packet import ACK, FIN, PSH, URG, Packet
+from siemd.sources.sniffer.state import Aging
 
 TCP_FLAGS = 0x3F  # without the ECN bits
 TINY_WINDOWS = (1, 3, 4, 16, 63, 512)
@@ -32,3 +33,20 @@ def odd_probe(packet: Packet, flags: int) -> str:
         if flags & ~(PSH | URG) == FIN | ACK:
             return "maimon"
     return ""
+
+
+class Numbers:
+    """Remembers the numbers of the latest lone packets of each kind: those of a scan are alike, no connection's are."""
+
+    def __init__(self, cap: int) -> None:
+        self._latest: Aging[tuple[bytes, bytes, int, str], tuple[int, int]] = Aging(cap)
+
+    def alike(self, kind: tuple[bytes, bytes, int, str], seq: int, ack: int) -> bool:
+        """Whether the one before of this kind had the same sequence or acknowledgement number."""
+        before = self._latest.get(kind)
+        self._latest.put(kind, (seq, ack))
+        return before is not None and (before[0] == seq or before[1] == ack)
+
+    def age(self) -> None:
+        """Forget what was not used for a generation."""
+        self._latest.age()
