@@ -46,7 +46,7 @@ FACTS: dict[str, FactKind] = {
                 "outcome": "answered or unanswered",
                 "request": "echo, timestamp or address_mask",
                 "payload_bytes": "bytes behind the ICMP header of the last request: 56 for ping, 0 for nmap",
-                "answered_before": "whether the destination lately answered this source",
+                "answered_before": "whether the destination lately answered this source, or pinged it",
                 "vlan": _VLAN,
             },
         ),

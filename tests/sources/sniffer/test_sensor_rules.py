@@ -372,6 +372,15 @@ def boot_of_many_hosts(wire: Wire) -> None:
         wire.arp_answered("192.0.2.1", address)
 
 
+def hosts_that_pinged_and_went_away(wire: Wire) -> None:
+    """Containers that looked for their gateway, which looks for them later."""
+    for number in range(1, 41):
+        for _ in range(3):
+            wire.ping(f"198.51.100.{number}", "192.0.2.1", ident=number)
+        wire.wait(1)
+        wire.ping("192.0.2.1", f"198.51.100.{number}", ident=77, answered=False)
+
+
 def pings_of_one_host(wire: Wire) -> None:
     wire.ping(ATTACKER, VICTIM, times=300, interval_s=0.01)
 
@@ -434,6 +443,7 @@ BENIGN: list[Script] = [
     traceroute_by_icmp,
     resolver_and_clock_with_timeouts,
     boot_of_many_hosts,
+    hosts_that_pinged_and_went_away,
     pings_of_one_host,
     good_logins,
     agents_with_wrong_keys,

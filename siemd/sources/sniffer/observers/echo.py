@@ -50,6 +50,9 @@ class EchoObserver:
 
     def _request(self, packet: Packet, now_us: int, kind: int) -> None:
         self._rates.request(packet)
+        asked_before = (packet.destination_ip, packet.source_ip, packet.vlan)  # who asks is there
+        if self._known.get(asked_before) is None:
+            self._known.put(asked_before, 0)
         key = (packet.source_ip, packet.destination_ip, packet.vlan, packet.ident, kind)
         echo = self._echoes.get(key)
         if echo is not None and echo.waiting:
