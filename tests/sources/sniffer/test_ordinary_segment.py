@@ -54,10 +54,22 @@ def routers_between_two_providers(wire: Wire) -> None:
         wire.wait(200)
 
 
+def failovers_that_are_announced_for_long(wire: Wire) -> None:
+    """By `arping -c 10`, and by keepalived that is to refresh every 5 s."""
+    for last, times, pause_s in ((100, 10, 1), (101, 30, 5)):
+        address = f"192.0.2.{last}"
+        wire.arp_answered(GATEWAY, address)
+        wire.wait(5)
+        for _ in range(times):
+            wire.arp(address, address, sender_mac=b"\x02\0\0\0\0\x77")
+            wire.wait(pause_s)
+
+
 ORDINARY: list[Script] = [
     server_that_asks_whether_addresses_are_free,
     servers_that_know_phones_from_computers,
     routers_between_two_providers,
+    failovers_that_are_announced_for_long,
 ]
 
 
