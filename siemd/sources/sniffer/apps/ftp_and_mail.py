@@ -14,6 +14,7 @@ from siemd.sources.sniffer.apps.tls import TlsDissector
 MAX_USER = 128
 
 _COMMAND = re.compile(rb"(?:[A-Za-z0-9.]{1,16} )?(?:USER|PASS|AUTH|AUTHENTICATE|APOP|LOGIN)[ \r\n]", re.IGNORECASE)
+_LAST = (b"QUIT", b"LOGOUT")
 _REPLY = re.compile(rb"\d{3}[ -]|\+OK|-ERR|\* |[A-Za-z0-9.]{1,16} (?:OK|NO|BAD)[ \r\n]")
 
 
@@ -28,18 +29,30 @@ class LoginDissector(LineDissector):
         self.waiting = False  # for the answer to a try
         self.upgrading = False  # for the answer to STARTTLS
         self.steps: list[str] = []  # what the client's next lines are: user, password or both
-        self._time_us = 0  # of the newest line
-        self._tried_user = ""  # of the newest try
+        self.heard_client = False
+        self._tried_us = 0  # when the newest try was
 
     def line(self, from_client: bool, line: bytes, time_us: int) -> None:
         """One command, response of an exchange, or reply."""
-        self._time_us = time_us
         if not from_client:
             self.reply(line, time_us)
-        elif self.steps:
+            return
+        self.heard_client = True
+        if self.waiting and time_us != self._tried_us:
+            self._went_on(line, time_us)
+        if self.steps:
             self.response(line)
         else:
             self.command(line)
+        if self.waiting and not self._tried_us:
+            self._tried_us = time_us
+
+    def _went_on(self, line: bytes, time_us: int) -> None:
+        """The client spoke again, so the answer to its try escaped: who tries again was refused."""
+        if _COMMAND.match(line):
+            self._told("failure", time_us)
+        elif line.strip().upper().endswith(_LAST):
+            self._told("unknown", time_us)
 
     def begins(self, from_client: bool, data: bytes) -> bool:
         """A command, perhaps behind a tag; a reply's code or sign."""
@@ -58,24 +71,21 @@ class LoginDissector(LineDissector):
         self.sasl_line(line)
 
     def tried(self, user: str, method: str, *, cleartext: bool = True) -> None:
-        """The client has said all that the server needs to answer a try; one before it was refused out of sight."""
-        if self.waiting:
-            before = self._tried_user
-            self.gathering.login(
-                self.peers, self.service, "failure", before, self.method, self.cleartext, self._time_us
-            )
-        self.user = self._tried_user = user
-        self.method, self.cleartext, self.waiting = method, cleartext, True
+        """The client has said all that the server needs to answer a try."""
+        self.user, self.method, self.cleartext, self.waiting = user, method, cleartext, True
+        self._tried_us = 0
 
     def answered(self, good: bool, time_us: int) -> None:
         """The server's answer to a try."""
         if not self.waiting:
             return
-        self.waiting = False
-        outcome = "success" if good else "failure"
-        self.gathering.login(self.peers, self.service, outcome, self.user, self.method, self.cleartext, time_us)
+        self._told("success" if good else "failure", time_us)
         if good:
             self.done = True
+
+    def _told(self, outcome: str, time_us: int) -> None:
+        self.waiting = False
+        self.gathering.login(self.peers, self.service, outcome, self.user, self.method, self.cleartext, time_us)
 
     def upgraded(self, good: bool) -> None:
         """The server's answer to STARTTLS."""
@@ -88,8 +98,7 @@ class LoginDissector(LineDissector):
     def close(self, time_us: int) -> None:
         """A try without an answer."""
         if self.waiting:
-            self.waiting = False
-            self.gathering.login(self.peers, self.service, "unknown", self.user, self.method, self.cleartext, time_us)
+            self._told("unknown", time_us)
 
     def sasl(self, mechanism: bytes, initial: bytes) -> None:
         """AUTH or AUTHENTICATE with that mechanism, perhaps with the first response (RFC 4954, 5034, 4959)."""
@@ -123,13 +132,8 @@ class FtpDissector(LoginDissector):
 
     service = "ftp"
 
-    def __init__(self, peers: Peers, gathering: Gathering) -> None:
-        super().__init__(peers, gathering)
-        self._heard_client = False
-
     def command(self, line: bytes) -> None:
         """USER, PASS and AUTH TLS."""
-        self._heard_client = True
         command, _, argument = line.partition(b" ")
         match command.upper():
             case b"USER":
@@ -151,7 +155,7 @@ class FtpDissector(LoginDissector):
                 self.tried(self.user, "user")  # nobody asked for a password
             self.answered(True, time_us)
         elif code in (b"530", b"430", b"421"):
-            if not self._heard_client and code == b"530":
+            if not self.heard_client and code == b"530":
                 self.tried("", "pass")  # only the server's side is seen: a login failed all the same
             self.answered(False, time_us)
 
@@ -182,6 +186,8 @@ class SmtpDissector(LoginDissector):
         elif code == b"235":
             self.answered(True, time_us)
         elif code[:1] in (b"4", b"5"):
+            if not self.heard_client and code == b"535":
+                self.tried("", "auth")
             self.steps = []
             self.answered(False, time_us)
 
