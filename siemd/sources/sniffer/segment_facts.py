@@ -140,8 +140,8 @@ SEGMENT_FACTS = (
             "record_types": "the types asked for, at most eight",
             "data_type_percent": "share of questions for types that carry much: NULL, TXT, CNAME, MX, SRV, KEY, ANY, "
             "and private ones; names that begin with an underscore are left out",
-            "lookup_percent": "share of names that are addresses, hashes of files or services: block lists, virus "
-            "scanners, mail",
+            "lookup_percent": "share of names that are addresses, hashes of files (asked for addresses) or services: "
+            "block lists, virus scanners, mail",
             "answer_bytes": "bytes of the answers",
             "mean_answer_bytes": "bytes of one answer",
             "vlan": VLAN,

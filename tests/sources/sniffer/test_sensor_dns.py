@@ -155,6 +155,11 @@ def file_in_hexadecimal(wire: Wire) -> None:
         wire.wait(0.2)
 
 
+def binary_file_in_lines_of_a_hash(wire: Wire) -> None:
+    for number in range(60):  # like hashes, but those are asked for addresses
+        resolve(wire, CLIENT, f"{noise(number, 16).hex()}.t.example.org", kind=TXT)
+
+
 def file_in_lines_of_a_hash(wire: Wire) -> None:
     """xxd -p -c 16: as long as an MD5, but it is text."""
     for number in range(80):
@@ -182,6 +187,7 @@ TUNNELS: list[Script] = [
     dns2tcp,
     file_in_hexadecimal,
     file_in_lines_of_a_hash,
+    binary_file_in_lines_of_a_hash,
     tunnel_through_a_resolver,
 ]
 

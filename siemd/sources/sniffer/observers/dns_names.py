@@ -83,17 +83,17 @@ class DnsNames:
         seen.time_us = max(seen.time_us, question.time_us)
         if record_type not in seen.types and len(seen.types) < MAX_TYPES:
             seen.types.append(record_type)
-        if (record_type in _DATA_TYPES or record_type >= _PRIVATE_USE) and not own[0].startswith(b"_"):
-            seen.data_types += 1
+        for_data = (record_type in _DATA_TYPES or record_type >= _PRIVATE_USE) and not own[0].startswith(b"_")
+        seen.data_types += for_data
         if seen.names.add(crc32(b".".join(own))):
-            self._new_name(seen, own)
+            self._new_name(seen, own, for_data)
             if seen.names.count >= FEWEST_NAMES:
                 self._changed[place] = seen
 
-    def _new_name(self, seen: _Domain, own: Labels) -> None:
+    def _new_name(self, seen: _Domain, own: Labels, for_data: bool) -> None:
         length = sum(map(len, own)) + len(own) - 1
         seen.longest = max(seen.longest, length)
-        seen.lookups += is_lookup(own)
+        seen.lookups += is_lookup(own, for_data)
         for label in own:
             if seen.labels.add(crc32(label)):
                 seen.new_bytes += len(label)
@@ -121,14 +121,19 @@ class DnsNames:
         return {"dns_names_held": len(self._domains), "dns_names_forgotten": self._domains.evicted}
 
 
-def is_lookup(own: Labels) -> bool:
-    """Whether the labels below a domain are an address, a file's hash, a UUID or a service (RFC 8552): looked up."""
+def is_lookup(own: Labels, for_data: bool) -> bool:
+    """Whether the labels below a domain are an address, a file's hash, a UUID or a service (RFC 8552): looked up.
+
+    for_data: whether a record type was asked for that carries data, as a tunnel does; hashes are asked for addresses.
+    """
     if any(label.startswith(b"_") for label in own):
         return True
     if len(own) >= 4 and all(len(label) <= 3 and label.isdigit() for label in own[:4]):
         return True
     if len(own) >= 16 and all(len(label) == 1 for label in own[:16]):
         return True
+    if for_data:
+        return False
     digits = own[0]
     if len(digits) == _UUID_LETTERS and digits[8:24:5] == b"----":
         digits = digits.replace(b"-", b"")
