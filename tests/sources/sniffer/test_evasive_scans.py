@@ -198,6 +198,15 @@ def connections_that_a_firewall_forgot(wire: Wire) -> None:
         wire.tcp(CLIENT, 2000 + last, VICTIM, 443, RST, ack, 0, window=0, header=BARE)
 
 
+def test_who_examines_what_a_scan_found_scans_no_more() -> None:
+    """nmap -sS -sV of a host where every port is open."""
+    wire = Wire()
+    wire.syn_scan(range(20, 80), open_ports=range(20, 80))
+    for port in range(20, 80):
+        check(wire, ATTACKER, VICTIM, port, banner=40)
+    assert rules_raised(wire.packets) == ["port_scan_syn", "service_version_scan"]
+
+
 @pytest.mark.parametrize(
     "script",
     [

@@ -72,9 +72,12 @@ class ServiceProbes:
         """A SYN made by hand found a port open."""
         self._half_open.put(target, True)
 
-    def unused(self, target: Target, time_us: int) -> None:
-        """The client ended a connection without a word, as who only reads what a service greets with."""
-        self._found_open(target, time_us)
+    def unused(self, target: Target, time_us: int) -> bool:
+        """The client ended a connection without a word, as who only reads what a service greets with.
+
+        Whether it had found the port open by a SYN made by hand.
+        """
+        return self._found_open(target, time_us)
 
     def first_words(self, target: Target, packet: Packet, quiet_us: int) -> None:
         """The client speaks first on a connection. quiet_us: how long before both sides said nothing."""
@@ -94,9 +97,11 @@ class ServiceProbes:
         self._add(target, time_us, probe, marked)
         self._found_open(target, time_us)
 
-    def _found_open(self, target: Target, time_us: int) -> None:
-        if len(self._half_open) and self._half_open.get(target):
+    def _found_open(self, target: Target, time_us: int) -> bool:
+        found = bool(len(self._half_open) and self._half_open.get(target))
+        if found:
             self._add(target, time_us, FOUND_OPEN, False)
+        return found
 
     def _add(self, target: Target, time_us: int, probe: str, marked: bool) -> None:
         source, destination, port, vlan = target
