@@ -351,9 +351,8 @@ class TcpObserver:
     def _contact(self, key: Key, flow: TcpFlow, packet: Packet, forward: bool) -> None:
         """The first sign of a connection's end."""
         pair = key[0], key[2], key[3], key[4]
-        if forward and flow.is_unused:
-            if not self.services.unused(pair, packet.time_us) and not flow.fins:
-                self._attempts.facts.checks.checked(pair, packet.time_us)
+        if forward and flow.is_unused and not self.services.unused(pair, packet.time_us) and not flow.fins:
+            self._attempts.facts.checks.checked(pair, packet.time_us)
         if self.beacons is not None and not flow.fins and flow.peer_seq >= 0 and flow.state == OPEN:
             self.beacons.ended(pair, flow.time_us, (flow.seq, flow.peer_seq), packet, forward)
 
