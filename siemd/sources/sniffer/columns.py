@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from siemd.sources.sniffer.frames import FrameBatch, Mask, Numbers, gather
-from siemd.sources.sniffer.packet import TCP, UDP
+from siemd.sources.sniffer.packet import FIN, RST, SYN, TCP, UDP
 from siemd.sources.sniffer.tunnels import PORTS
 
 Hashes = npt.NDArray[np.uint64]
@@ -84,12 +84,12 @@ class FlowHash:
 class Columns:
     """What is read of a batch; every array has an entry for each of its frames.
 
-    plain: whether a frame is; the others say nothing where it is not. flags: of TCP, 0 for UDP. size: of the payload.
-    end: TCP's sequence number behind it. flow, way: hashes of the flow, and of its direction. banner: whether the
-    payload begins as SSH's does.
+    plain: whether a frame is; the others say nothing where it is not. flags: of TCP, 0 for UDP. odd: whether SYN, FIN
+    or RST is among them. size: of the payload. end: TCP's sequence number behind it. flow, way, back: hashes of the
+    flow, of its direction and of the other. banner: whether the payload begins as SSH's does.
     """
 
-    __slots__ = ("banner", "end", "flags", "flow", "plain", "size", "way")
+    __slots__ = ("back", "banner", "end", "flags", "flow", "odd", "plain", "size", "way")
 
     def __init__(self, batch: FrameBatch, hashed: FlowHash) -> None:
         count, size = len(batch), len(batch.memory)
@@ -122,6 +122,8 @@ class Columns:
         self.size = payload_end - payload_at
         self.end = (read.seq + self.size).astype(np.uint32)
         self.flow, self.way = hashed.flow(read.source, read.destination, (vlan << 8 | read.protocol).view(np.uint64))
+        self.odd: Mask = self.plain & (self.flags & (SYN | FIN | RST) != 0)
+        self.back = hashed.back(self.way)
         begins = gather(batch.memory, np.minimum(starts + payload_at, size - 4), 4)
         self.banner = begins.view("<u4") == _SSH
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from siemd.sources.sniffer import links, network, transport, tunnels
@@ -13,7 +13,7 @@ from siemd.sources.sniffer.packet import ICMP, ICMPV6, SCTP, TCP, UDP, Frame, Pa
 from siemd.sources.sniffer.plain import decode_plain, decode_plain_at
 
 if TYPE_CHECKING:
-    from siemd.sources.sniffer.frames import FrameBatch
+    from siemd.sources.sniffer.frames import Row
     from siemd.sources.sniffer.layer import Layer
 
 _ETHERNET = 1
@@ -103,14 +103,13 @@ class Decoder:
                 append(packet)
         return packets
 
-    def decode_each(self, batch: FrameBatch) -> Iterator[Packet | None]:
-        """For each frame its packet, None where the network layer can't be read."""
-        data = batch.memory.data
-        for time_us, start, captured, length, link_type in batch.rows():
-            packet = decode_plain_at(data, start, captured, length, time_us) if link_type == _ETHERNET else None
-            if packet is None:
-                packet = self.decode_layers(Frame(time_us, bytes(data[start : start + captured]), length, link_type))
-            yield packet
+    def decode_at(self, data: memoryview, row: Row) -> Packet | None:
+        """The packet of a frame that is somewhere in memory; row: see FrameBatch.rows."""
+        time_us, start, captured, length, link_type = row
+        packet = decode_plain_at(data, start, captured, length, time_us) if link_type == _ETHERNET else None
+        if packet is not None:
+            return packet
+        return self.decode_layers(Frame(time_us, bytes(data[start : start + captured]), length, link_type))
 
     def decode_layers(self, frame: Frame) -> Packet | None:
         """The packet of one frame, layer by layer; None if its network layer can't be read."""

@@ -11,6 +11,7 @@ from siemd.sources.sniffer.packet import Frame
 
 Memory = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
+Row = tuple[int, int, int, int, int]  # of a frame: time_us, start, captured, length, link type
 Mask = npt.NDArray[np.bool_]
 
 
@@ -50,7 +51,7 @@ class FrameBatch:
             for time_us, start, captured, length, link_type in self.rows()
         ]
 
-    def rows(self) -> Iterator[tuple[int, int, int, int, int]]:
+    def rows(self) -> Iterator[Row]:
         """(time_us, start, captured, length, link type) of each frame."""
         columns = self.times_us, self.starts, self.captured, self.lengths, self.link_types
         return zip(*(column.tolist() for column in columns), strict=True)

@@ -9,32 +9,19 @@ next SYN, FIN or RST, and by all that makes doubtful what is settled.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
 from siemd.sources.sniffer.columns import Columns, FlowHash, Hashes
 from siemd.sources.sniffer.frames import Mask, Numbers
+from siemd.sources.sniffer.learnt import Learnt
 from siemd.sources.sniffer.observers.connections import Traffic
-from siemd.sources.sniffer.packet import FIN, RST, SYN
-from siemd.sources.sniffer.state import READ, READ_LATER, SETTLED, UNSETTLED
+from siemd.sources.sniffer.state import READ_LATER, SETTLED, UNSETTLED
+
+Levels = npt.NDArray[np.uint8]
 
 _BITS = 18  # 9.7 MB, whatever comes, and the dict of `_traffic`
 _SHIFT = np.uint64(64 - _BITS)
-
-
-class Learnt(NamedTuple):
-    """How far a flow is settled in the direction of one frame of a batch (its index), a plain one.
-
-    until: behind READ_LATER, the sequence number from which on it is read. traffic: is to be told what is skipped.
-    """
-
-    frame: int
-    level: int
-    until: int
-    traffic: Traffic
 
 
 class Settled:
@@ -51,21 +38,21 @@ class Settled:
         self._traffic: dict[int, Traffic] = {}
         self.is_empty = True
 
-    def skipped(self, columns: Columns) -> tuple[Mask, npt.NDArray[np.uint8]]:
+    def skipped(self, columns: Columns) -> tuple[Mask, Levels]:
         """(The frames of a batch that need not be looked at, what was said of each one's flow).
 
         The latter is SETTLED if either direction is, else READ_LATER if either is, else UNSETTLED.
 
         A flow that has a SYN, FIN or RST in this batch is looked at in all of it, and no longer settled.
         """
-        odd = _odd(columns)
+        odd = columns.odd
         if self.is_empty:
             return np.zeros(len(odd), dtype=np.bool_), np.zeros(len(odd), dtype=np.uint8)
         if odd.any():
             for ways in self.hashed.ways(np.unique(columns.flow[odd])):
                 self._unsettle(ways)
         levels = np.where(columns.plain, self._levels_of(columns.way), UNSETTLED)
-        back = np.where(columns.plain, self._levels_of(self.hashed.back(columns.way)), UNSETTLED)
+        back = np.where(columns.plain, self._levels_of(columns.back), UNSETTLED)
         skipped = (levels == SETTLED) | ((levels != UNSETTLED) & (columns.size == 0))
         later = levels == READ_LATER
         if later.any():
@@ -87,25 +74,18 @@ class Settled:
         """Tell every flow what was skipped of it."""
         self._tell(np.flatnonzero(self._packets))
 
-    def settle(self, columns: Columns, learnt: Sequence[Learnt]) -> None:
-        """Remember how far the flows of these frames of a batch are settled, unless they had SYN, FIN or RST."""
-        if not learnt:
+    def settle(self, learnt: Learnt) -> None:
+        """Remember what a batch taught."""
+        if not learnt.ways:
             return
-        indices, levels, untils, traffic = zip(*learnt, strict=True)
-        chosen, level = np.asarray(indices, dtype=np.intp), np.asarray(levels, dtype=np.uint8)
-        flows = columns.flow[chosen]
-        calm = ~np.isin(flows, columns.flow[_odd(columns)])
-        for read, over in ((level >= READ, SETTLED), (level == READ, READ_LATER)):
-            if read.any():  # what was said before of the other direction is over
-                calm &= (level != over) | ~np.isin(flows, flows[read])
-        ways = columns.way[chosen[calm]]
+        levels, untils, traffic = zip(*learnt.ways.values(), strict=True)
+        ways = np.fromiter(learnt.ways, dtype=np.uint64, count=len(learnt.ways))
         places = (ways >> _SHIFT).astype(np.intp)
         self._tell(np.unique(places))
         self._ways[places] = ways
-        self._levels[places] = level[calm]
-        self._until[places] = np.asarray(untils, dtype=np.uint32)[calm]
-        for place, number in zip(places.tolist(), np.flatnonzero(calm).tolist(), strict=True):
-            self._traffic[place] = traffic[number]
+        self._levels[places] = levels
+        self._until[places] = np.asarray(untils, dtype=np.uint32)
+        self._traffic.update(zip(places.tolist(), traffic, strict=True))
         self.is_empty = False
 
     def forget(self) -> None:
@@ -132,11 +112,6 @@ class Settled:
         for counts in (self._packets, self._bytes, self._newest_us):
             counts[places] = 0
 
-    def _levels_of(self, ways: Hashes) -> npt.NDArray[np.uint8]:
+    def _levels_of(self, ways: Hashes) -> Levels:
         places = (ways >> _SHIFT).astype(np.intp)
         return np.where(self._ways[places] == ways, self._levels[places], UNSETTLED)
-
-
-def _odd(columns: Columns) -> Mask:
-    odd: Mask = columns.plain & (columns.flags & (SYN | FIN | RST) != 0)
-    return odd

@@ -77,16 +77,19 @@ def test_settled_traffic_is_passed_over() -> None:
 
 @pytest.mark.parametrize("flags", [FIN | ACK, RST | ACK, SYN])
 @pytest.mark.parametrize("options", [b"", bytes(4)])
-def test_an_end_or_a_beginning_unsettles(flags: int, options: bytes) -> None:
+@pytest.mark.parametrize("size", [MIN_BATCH, 151, 2000])
+def test_an_end_or_a_beginning_is_seen(flags: int, options: bytes, size: int) -> None:
     """Even one that is not plain, and in the midst of a batch."""
-    stream = Stream(Sensor(SensorConfig()))
-    frames = conversation()
-    fed(stream, frames, 100)
-    before = stream.settled_packets
     odd = ip(TCP, HOST, PEER, tcp((40_000, 443), flags, 1, 1, b""), options=options)
-    rest = [*frames[4:54], Frame(START_US, odd, len(odd)), *frames[4:104]]
-    stream.feed(batch_of([Frame(START_US + 20_000, frame.data, frame.length) for frame in rest]))
-    assert stream.settled_packets - before <= (51 if options else 0)
+    frames = conversation()
+    datas = [frame.data for frame in (*frames, *frames[4:54], Frame(0, odd, 0), *frames[4:104], *frames[4:104])]
+    whole = [Frame(START_US + number * 10, data, len(data)) for number, data in enumerate(datas)]
+    stream = Stream(Sensor(SensorConfig()))
+    facts = fed(stream, whole, size)
+    assert facts + stream.sensor.finish() == one_by_one(whole, SensorConfig())[0]
+    assert stream.settled_packets > 700
+    if flags & RST:
+        assert stream.settled_packets < len(frames) + 51
 
 
 def test_ssh_is_never_passed_over_while_it_is_read() -> None:
