@@ -107,6 +107,7 @@ class ApplicationObserver:
         """
         if not self._dissectors:
             return None
+        self._now_us = now_us
         if (first is None or packet.seq == first) and not undecided(packet.payload):
             spoken = identify(packet.payload, _server_port(key, first is not None), from_start=first is not None)
             if spoken is None or spoken.service not in self._dissectors:
@@ -228,6 +229,7 @@ class ApplicationObserver:
 
     def tick(self, now_us: int) -> list[NetworkEvent]:
         """The facts of this tick."""
+        self._now_us = now_us
         return self.gathering.tick(now_us)
 
     def finish(self, now_us: int) -> list[NetworkEvent]:

@@ -107,5 +107,5 @@ def settled(flow: TcpFlow, forward: bool) -> int:
     if flow.ssh is not None:
         return READ
     if flow.app is not None:
-        return READ if flow.app.waits or not flow.data & (1 if forward else 2) else READ_LATER
+        return READ if flow.app.waits or flow.app.assemblies[forward].next is None else READ_LATER
     return SETTLED if flow.data & (1 if forward else 2) else SETTLED_EMPTY
