@@ -52,6 +52,9 @@ class Sshd:
             if not (folder / name).exists():
                 make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
                 subprocess.run(make, check=True, stdin=subprocess.DEVNULL)
+        self._ask = folder / "askpass"  # made once: several logins may run at a time
+        self._ask.write_text('#!/bin/sh\nprintf "%s\\n" "$SIEMD_TEST_PASSWORD"\n')
+        self._ask.chmod(0o755)
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # compiled into sshd: its privilege separation folder
         command = [self._binary, "-D", "-e", "-f", self._config()]
         self._process = host.start(*command, output=self.log)
@@ -72,9 +75,6 @@ class Sshd:
 
         command: one that says nothing.
         """
-        ask = self._folder / "askpass"
-        ask.write_text('#!/bin/sh\nprintf "%s\\n" "$SIEMD_TEST_PASSWORD"\n')
-        ask.chmod(0o755)
         only = "publickey" if password is None else "password"
         line = [
             *("ssh", "-F", "none", "-i", self.key, "-p", str(self.port)),
@@ -83,7 +83,7 @@ class Sshd:
             *(f"{USER}@{self.host.address}", command),
         ]
         environment = os.environ | {
-            "SSH_ASKPASS": str(ask),
+            "SSH_ASKPASS": str(self._ask),
             "SSH_ASKPASS_REQUIRE": "force",
             "SIEMD_TEST_PASSWORD": password or "",
             "DISPLAY": "",
