@@ -26,11 +26,10 @@ from siemd.sources.sniffer.apps.rdp import RdpDissector
 from siemd.sources.sniffer.apps.smb import SmbDissector
 from siemd.sources.sniffer.apps.telnet import TelnetDissector
 from siemd.sources.sniffer.apps.tls import TlsDissector
+from siemd.sources.sniffer.observers.connections import Key
 from siemd.sources.sniffer.packet import Packet
 
 MAX_HELD_BYTES = 32 << 20  # of all connections together; a connection alone can hold some 64 KiB
-
-_Key = tuple[bytes, int, bytes, int, int]
 
 _LOGINS: dict[str, type[Dissector]] = {
     "ftp": FtpDissector,
@@ -71,7 +70,7 @@ class Conversation(msgspec.Struct):
     heard: the generation in which something was.
     """
 
-    key: _Key
+    key: Key
     assemblies: tuple[Assembly, Assembly]
     from_start: bool
     heard: int
@@ -100,7 +99,7 @@ class ApplicationObserver:
         self._generation = 0
         self.forgotten = 0
 
-    def begin(self, key: _Key, packet: Packet, forward: bool, now_us: int, first: int | None) -> Conversation | None:
+    def begin(self, key: Key, packet: Packet, forward: bool, now_us: int, first: int | None) -> Conversation | None:
         """The first payload of a direction. first: the number of that direction's first byte, None if not known.
 
         None when nothing is to be learnt from the connection.
@@ -265,7 +264,7 @@ def _wanted(config: ApplicationsConfig) -> dict[str, type[Dissector]]:
     return wanted
 
 
-def _server_port(key: _Key, from_start: bool) -> int:
+def _server_port(key: Key, from_start: bool) -> int:
     """The server's port, or, where the beginning was not seen, that which is more likely so."""
     return key[3] if from_start else min(key[1], key[3])
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from siemd.sources.sniffer.observers.connections import Key
+from siemd.sources.sniffer.observers.connections import Key, Target
 from siemd.sources.sniffer.observers.named import NamedAddresses
 from siemd.sources.sniffer.observers.tcp_facts import TcpFacts
 from siemd.sources.sniffer.observers.tcp_flow import ANSWERED, DONE, LATE, ODD, SENT, TcpFlow
 from siemd.sources.sniffer.state import Aging, Pending
 
-Target = tuple[bytes, bytes, int, int]  # source, destination, port, vlan
 # key, the key of the other direction, whether the SYN was made by hand, its sequence number and time in microseconds
 Refusal = tuple[Key, Key, bool, int, int]
 

@@ -16,6 +16,7 @@ MAX_WAITING = 65_536  # records beyond CONNECTIONS_A_TICK that wait; more are lo
 
 _WELL_KNOWN = 1024
 Key = tuple[bytes, int, bytes, int, int]  # source, its port, destination, port, vlan
+Target = tuple[bytes, bytes, int, int]  # the same without the source's port
 _PROTOCOLS = {6: "tcp", 17: "udp"}
 
 

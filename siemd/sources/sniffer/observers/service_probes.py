@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.facts import MAX_LISTED, Tally, address, fact
+from siemd.sources.sniffer.observers.connections import Target
 from siemd.sources.sniffer.packet import Packet
 from siemd.sources.sniffer.state import Aging
 
@@ -57,8 +58,6 @@ _LONG = (
     (b'<?xml version="1.0" ?><methodCall><methodName>nmap.probe', "metasploit-xmlrpc", True),
 )
 _FIRST_BYTES = frozenset([one[:1] for one in _PLAIN] + [one[:1] for one, *_ in _LONG])
-
-Target = tuple[bytes, bytes, int, int]  # source, destination, port, vlan
 
 
 class ServiceProbes:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from siemd.events import NetworkEvent
 from siemd.sources.sniffer.facts import Tally, address, fact
+from siemd.sources.sniffer.observers.connections import Target
 from siemd.sources.sniffer.state import Aging
-
-Target = tuple[bytes, bytes, int, int]  # source, destination, port, vlan
 
 
 class TcpChecks:
