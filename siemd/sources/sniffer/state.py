@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
@@ -120,55 +120,6 @@ class Deadlines(Generic[V]):
         """Take out everything."""
         while self._queue:
             yield self._queue.popleft()[1]
-
-
-class Pending(Generic[K, V]):
-    """Deadlines of things that have keys: what needs no judgement any more can be dropped, and takes no room then."""
-
-    __slots__ = ("_cap", "_queue", "_wait_us", "early")
-
-    def __init__(self, wait_us: int, cap: int) -> None:
-        self._wait_us = wait_us
-        self._cap = cap
-        self._queue: OrderedDict[K, tuple[int, V]] = OrderedDict()
-        self.early = 0
-
-    def push(self, now_us: int, key: K, item: V) -> tuple[K, V] | None:
-        """Let the item fall due after the wait; returns what must be judged now: what had the key, or found no room."""
-        before = self._queue.pop(key, None)
-        self._queue[key] = now_us + self._wait_us, item
-        if before is not None:
-            return key, before[1]
-        if len(self._queue) <= self._cap:
-            return None
-        self.early += 1
-        oldest, (_, early) = self._queue.popitem(last=False)
-        return oldest, early
-
-    def drop(self, key: K) -> None:
-        """Nothing is left to be judged."""
-        self._queue.pop(key, None)
-
-    def holds(self, key: K) -> bool:
-        """Whether something with this key waits."""
-        return key in self._queue
-
-    def room(self) -> int:
-        """How many more can wait."""
-        return self._cap - len(self._queue)
-
-    def due(self, now_us: int) -> Iterator[tuple[K, V]]:
-        """Take out what is due."""
-        queue = self._queue
-        while queue and queue[next(iter(queue))][0] <= now_us:
-            key, (_, item) = queue.popitem(last=False)
-            yield key, item
-
-    def rest(self) -> Iterator[tuple[K, V]]:
-        """Take out everything."""
-        while self._queue:
-            key, (_, item) = self._queue.popitem(last=False)
-            yield key, item
 
 
 class Distinct:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from siemd.sources.sniffer.observers.connections import Key, Target
 from siemd.sources.sniffer.observers.named import NamedAddresses
 from siemd.sources.sniffer.observers.tcp_facts import TcpFacts
 from siemd.sources.sniffer.observers.tcp_flow import ANSWERED, DONE, LATE, ODD, SENT, TcpFlow
-from siemd.sources.sniffer.state import Aging, Pending
+from siemd.sources.sniffer.state import Aging
 
 # key, the key of the other direction, whether the SYN was made by hand, its sequence number and time in microseconds
 Refusal = tuple[Key, Key, bool, int, int]
@@ -16,15 +18,19 @@ class Attempts:
     """Tells TcpFacts what failed. Ports that lately accepted a connection from the same source fail nobody."""
 
     def __init__(self, answer_timeout_us: int, max_flows: int, max_hosts: int, named: NamedAddresses) -> None:
-        self._pending: Pending[Key, TcpFlow] = Pending(answer_timeout_us, max_flows)
+        self._wait_us = answer_timeout_us
+        self._cap = max_flows
+        self._waiting: deque[tuple[int, Key, TcpFlow]] = deque()  # by when they are to be judged
+        self._over = 0  # of these, which need no judgement any more
+        self._early = 0
         self._accepted: Aging[Target, bool] = Aging(max_hosts)
         self.facts = TcpFacts(max_hosts, named)
 
     def began(self, key: Key, flow: TcpFlow, now_us: int) -> None:
         """A first packet, which an answer may follow."""
-        early = self._pending.push(now_us, key, flow)
-        if early is not None:
-            self.judge(*early)
+        self._waiting.append((now_us + self._wait_us, key, flow))
+        while len(self._waiting) - self._over > self._cap:
+            self._early += not self._judge_oldest()
 
     def accepted(self, target: Target) -> None:
         """A connection was completed."""
@@ -34,7 +40,11 @@ class Attempts:
     def refused(self, key: Key, flow: TcpFlow) -> None:
         """The answer to a SYN was a refusal."""
         flow.state = DONE
-        self._pending.drop(key)
+        flow.refused = True
+        self._over += 1
+        if self._over > self._cap:
+            self._waiting = deque(item for item in self._waiting if not item[2].refused)
+            self._over = 0
         self.failed(key, flow.probe, "refused", flow.time_us)
 
     def failed(self, key: Key, probe: str, outcome: str, time_us: int) -> None:
@@ -58,21 +68,26 @@ class Attempts:
 
     def tick(self, now_us: int) -> None:
         """Judge what waited long enough."""
-        for key, flow in self._pending.due(now_us):
-            self.judge(key, flow)
+        while self._waiting and self._waiting[0][0] <= now_us:
+            self._judge_oldest()
 
     def finish(self) -> None:
         """Wait no longer."""
-        for key, flow in self._pending.rest():
-            self.judge(key, flow)
+        while self._waiting:
+            self._judge_oldest()
 
-    def waits(self, key: Key) -> bool:
-        """Whether something with this key is still to be judged."""
-        return self._pending.holds(key)
+    def _judge_oldest(self) -> bool:
+        """Take out who waited longest; whether it needed no judgement."""
+        _, key, flow = self._waiting.popleft()
+        if flow.refused:
+            self._over -= 1
+        else:
+            self.judge(key, flow)
+        return flow.refused
 
     def room(self) -> int:
         """How many more can wait without any being judged early."""
-        return self._pending.room()
+        return self._cap - len(self._waiting) + self._over
 
     def age(self) -> None:
         """Forget what was not used for a generation."""
@@ -81,4 +96,4 @@ class Attempts:
 
     def counters(self) -> dict[str, int]:
         """Sizes and losses."""
-        return {"tcp_flows_judged_early": self._pending.early, **self.facts.counters()}
+        return {"tcp_flows_judged_early": self._early, **self.facts.counters()}

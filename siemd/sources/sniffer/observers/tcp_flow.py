@@ -32,6 +32,7 @@ class TcpFlow(msgspec.Struct, gc=False):  # nothing that it refers to refers to 
     data: bit 1 the initiator sent data, bit 2 the other side did. fins: likewise. peer_seq: the other side's first
     number, -1 if not seen. ssh, app: while something is to be learnt from the payload, by whom. sent: of the
     initiator, None for one packet without payload; received: None for nothing. recorded: its record is made.
+    refused: its SYN was.
     """
 
     state: int
@@ -47,6 +48,7 @@ class TcpFlow(msgspec.Struct, gc=False):  # nothing that it refers to refers to 
     sent: Traffic | None = None
     received: Traffic | None = None
     recorded: bool = False
+    refused: bool = False
 
     @property
     def midstream(self) -> bool:
