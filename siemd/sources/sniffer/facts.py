@@ -207,10 +207,14 @@ class Held(msgspec.Struct):
     count: int
     targets: set[Any]
 
-    def lists(self) -> list[list[Any]]:
-        """The targets in order, in lists short enough for one fact each."""
+    def parts(self) -> list[tuple[list[Any], int]]:
+        """The targets in order, in lists short enough for one fact each, and each one's share of the packets.
+
+        Whose packets they were is not known where there are several lists: each then counts one for a target.
+        """
         ordered = sorted(self.targets)
-        return [ordered[at : at + MAX_LISTED] for at in range(0, len(ordered), MAX_LISTED)]
+        lists = [ordered[at : at + MAX_LISTED] for at in range(0, len(ordered), MAX_LISTED)]
+        return [(part, self.count if len(lists) == 1 else len(part)) for part in lists]
 
 
 class Tally:

@@ -98,8 +98,7 @@ class ArpObserver:
             self._close(key, request)
         facts = []
         for (sender, sender_mac, vlan, outcome), held in self._without_crowd().items():
-            lists = held.lists()
-            for targets in lists:
+            for targets, count in held.parts():
                 names = [address(target) for target in targets]
                 what = names[0] if len(names) == 1 else f"{len(names)} addresses"
                 facts.append(
@@ -115,7 +114,7 @@ class ArpObserver:
                         },
                         source_ip=address(sender),
                         protocol="arp" if len(sender) == 4 else "ndp",
-                        count=held.count if len(lists) == 1 else len(names),
+                        count=count,
                         message=f"{address(sender)} asked for {what}: {outcome}",
                     )
                 )

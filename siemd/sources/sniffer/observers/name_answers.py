@@ -71,7 +71,7 @@ class NameAnswerObserver:
         """The facts of this tick."""
         facts = []
         for (source, source_mac, vlan, service), held in self._tally.take().items():
-            for names in held.lists():
+            for names, _ in held.parts():
                 what = names[0] if len(names) == 1 else f"{len(names)} names"
                 facts.append(
                     fact(

@@ -90,8 +90,7 @@ class SctpObserver:
             self._give_up(key, asked)
         facts = []
         for (source, destination, vlan, probe, outcome), held in self._tally.take_without_flood().items():
-            lists = held.lists()
-            for ports in lists:
+            for ports, count in held.parts():
                 what = f"port {ports[0]}" if len(ports) == 1 else f"{len(ports)} ports"
                 facts.append(
                     fact(
@@ -102,7 +101,7 @@ class SctpObserver:
                         destination_ip=address(destination),
                         destination_port=ports[0],
                         protocol="sctp",
-                        count=held.count if len(lists) == 1 else len(ports),
+                        count=count,
                         message=f"{address(source)} probed SCTP {what} of {address(destination)} ({probe}): {outcome}",
                     )
                 )

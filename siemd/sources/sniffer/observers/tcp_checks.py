@@ -26,8 +26,7 @@ class TcpChecks:
         """The facts of this tick."""
         facts = []
         for (source, destination, vlan), held in self._tally.take().items():
-            lists = held.lists()
-            for ports in lists:
+            for ports, count in held.parts():
                 what = f"port {ports[0]} is" if len(ports) == 1 else f"{len(ports)} ports are"
                 facts.append(
                     fact(
@@ -38,7 +37,7 @@ class TcpChecks:
                         destination_ip=address(destination),
                         destination_port=ports[0],
                         protocol="tcp",
-                        count=held.count if len(lists) == 1 else len(ports),
+                        count=count,
                         message=f"{address(source)} checked whether TCP {what} open at {address(destination)}",
                     )
                 )

@@ -85,9 +85,8 @@ class TcpFacts:
             peers.bad.add(destination)
         percent = peers.success_percent()
         alike = self._decoys.alike((destination, vlan, probe), source)
-        lists = held.lists()
         facts = []
-        for ports in lists:
+        for ports, count in held.parts():
             what = f"port {ports[0]}" if len(ports) == 1 else f"{len(ports)} ports"
             facts.append(
                 fact(
@@ -107,7 +106,7 @@ class TcpFacts:
                     destination_ip=address(destination),
                     destination_port=ports[0],
                     protocol="tcp",
-                    count=held.count if len(lists) == 1 else len(ports),
+                    count=count,
                     message=f"{address(source)} probed TCP {what} of {address(destination)} ({probe}): {outcome}",
                 )
             )

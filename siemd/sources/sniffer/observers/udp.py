@@ -169,8 +169,7 @@ class UdpObserver:
             self._decoys.note((destination, vlan), source, held.targets, held.time_us)
         for (source, destination, vlan, outcome), held in probes.items():
             alike = self._decoys.alike((destination, vlan), source)
-            lists = held.lists()
-            for ports in lists:
+            for ports, count in held.parts():
                 what = f"port {ports[0]}" if len(ports) == 1 else f"{len(ports)} ports"
                 facts.append(
                     fact(
@@ -188,7 +187,7 @@ class UdpObserver:
                         destination_ip=address(destination),
                         destination_port=ports[0],
                         protocol="udp",
-                        count=held.count if len(lists) == 1 else len(ports),
+                        count=count,
                         message=f"{address(source)} probed UDP {what} of {address(destination)}: {outcome}",
                     )
                 )
