@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from siemd.sources.sniffer.observers.connections import Traffic
-from siemd.sources.sniffer.state import READ, READ_LATER, SETTLED, UNSETTLED
+from siemd.sources.sniffer.state import READ_LATER, SETTLED, UNSETTLED, takes_back
 
 _WRAP = 1 << 32
 
@@ -33,8 +33,9 @@ class Learnt:
             ways.pop(way, None)
         else:
             ways[way] = level, until, traffic
-        if odd or level in (UNSETTLED, READ) or (level == READ_LATER and back in ways and ways[back][0] == SETTLED):
-            ways.pop(back, None)  # what was said of the other direction is over
+        other = ways.get(back)
+        if other is not None and (odd or takes_back(level, other[0])):
+            del ways[back]
 
     def forget(self) -> None:
         """Nothing holds any more."""

@@ -21,11 +21,10 @@ from siemd.sources.sniffer.packet import FIN, RST, SYN, TCP, Packet
 from siemd.sources.sniffer.refusals import Refusals
 from siemd.sources.sniffer.sensor import SET_BACK_US, Sensor
 from siemd.sources.sniffer.settled import Levels, Settled
-from siemd.sources.sniffer.state import READ, READ_LATER, SETTLED, UNSETTLED
+from siemd.sources.sniffer.state import READ, UNSETTLED, takes_back
 
 _PIECE = 8192  # frames that are looked through at once …
 _FEW = 256  # … or so few where every frame tells time, and before flows are forgotten
-_DOUBTFUL = (UNSETTLED, READ)  # levels of a packet that take back what was said of its flow
 _LARGEST_STEP_US = 600_000_000  # a batch with a larger one is left to the sensor, which judges clocks
 
 
@@ -157,7 +156,7 @@ class Skimmer:
             if plain:
                 if level or learnt.ways:
                     learnt.learn(way, back, (level, sensor.read_from, sensor.traffic), odd=odd)
-                doubtful = before and (level in _DOUBTFUL or (before == SETTLED and level == READ_LATER))
+                doubtful = before != UNSETTLED and takes_back(level, before)
             else:
                 doubtful = level >= READ or _is_odd(packet)
             if doubtful or sensor.changes.number != self._number:

@@ -12,6 +12,11 @@ V = TypeVar("V")
 UNSETTLED, SETTLED_EMPTY, SETTLED, READ, READ_LATER = range(5)  # how far a flow is settled, see TcpObserver.feed
 
 
+def takes_back(level: int, said: int) -> bool:
+    """Whether a packet of this level takes back what was said of its flow, in whichever direction."""
+    return level in (UNSETTLED, READ) or (level == READ_LATER and said == SETTLED)
+
+
 class Changes:
     """Counts the generations of maps: while the number stays, to look up again what was looked up changes nothing."""
 
