@@ -101,7 +101,9 @@ class Skimmer:
         odd = times_us + clock.offset_us < newest[1:] - SET_BACK_US
         odd |= newest[1:] - newest[:-1] > _LARGEST_STEP_US
         steady = int(np.argmax(odd)) if odd.any() else len(odd)
-        return steady if steady and self._sensor.room() > steady else _FEW
+        if not steady:
+            return _FEW
+        return steady if self._sensor.room() > steady else min(steady, _FEW)
 
     def _feed(self, batch: FrameBatch, columns: Columns) -> list[NetworkEvent]:
         if self._sensor.changes.number != self._number:
